@@ -3,11 +3,14 @@
 //! Worker, queue and tasks share the machine. Each task runs a shell that writes a file, and uploads one artifact and its
 //! log, which is also served live. All requests use HTTP to an embedded Taskcluster.
 
+use std::io::Write as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bench_harness::{AtLeast, AtMost, Bench, time_ms};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use runtime_client::TaskclusterDeployment;
 use runtime_core::clock::SystemClock;
 use runtime_core::{
@@ -56,6 +59,13 @@ fn main() -> ExitCode {
             .ours(|| {
                 f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16, TaskIsolation::None))
             });
+        let parts = bench.pick(10, 3);
+        bench
+            .case("a long log, from the end of the task", "ms")
+            .bar(AtMost(0.3))
+            .rounds(1)
+            .peer("compression of the log", || compress_ms(parts))
+            .ours(|| runtime.block_on(after_long_log_ms(parts)));
         let seconds = bench.pick(30, 10);
         bench
             .case("idle worker, share of a core", "%")
@@ -86,6 +96,56 @@ fn process_ms() -> f64 {
         }
     };
     time_ms(run) / f64::from(rounds)
+}
+
+/// Prints a part of a long log: 100 MB of numbered lines.
+const LOG_PART: &str = "seq -f 'compiling the module number %.0f of this project' 2000000";
+
+/// Measures the compression of a log of some parts, as it is done for its upload.
+fn compress_ms(parts: u32) -> f64 {
+    let printed = Command::new("sh").args(["-c", LOG_PART]).output();
+    let part = printed.expect("run `sh`").stdout;
+    time_ms(|| {
+        let mut encoder = GzEncoder::new(std::io::sink(), Compression::default());
+        for _ in 0..parts {
+            encoder.write_all(&part).expect("a sink takes everything");
+        }
+        encoder.finish().expect("a sink takes everything");
+    })
+}
+
+/// Returns the milliseconds from the end of the process of a task with a log of some parts, to its resolution.
+async fn after_long_log_ms(parts: u32) -> f64 {
+    let taskcluster = Taskcluster::start().await.expect("start a server");
+    let folder = tempfile::tempdir().expect("create a folder");
+    let ended = folder.path().join("ended");
+    let script = format!(
+        "for part in $(seq {parts}); do {LOG_PART}; sleep 1; done; date +%s%N > {}",
+        ended.display()
+    );
+    let task = json!({ "taskQueueId": QUEUE, "payload": { "command": ["sh", "-c", script] } });
+    let id = taskcluster.create_task(task).expect("a valid definition");
+    let hooks = LocalhostServer::builder().start().await;
+    let hooks = Arc::new(hooks.expect("start a server"));
+    let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
+    let none = TaskIsolation::None;
+    let worker = worker(root_url, credentials, &folder, &hooks, 1, none);
+    let stop = LifeCycleTracker::new();
+    let resolved = async {
+        let status = taskcluster.wait_until_resolved(&id).await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            status.expect("an existing task").reason_resolved(),
+            Some("completed")
+        );
+        stop.stop_gracefully();
+        now.expect("after 1970").as_nanos() as f64
+    };
+    let (now, ()) = tokio::join!(resolved, async { worker.run_until(&stop).await });
+    hooks.stop(Duration::ZERO).await;
+    taskcluster.stop().await;
+    let ended = std::fs::read_to_string(ended).expect("the task wrote it");
+    (now - ended.trim().parse::<f64>().expect("nanoseconds")) / 1e6
 }
 
 /// Returns the seconds from the first claim until all tasks are resolved.
