@@ -52,7 +52,7 @@ pub(crate) struct ConfigArgs {
     )]
     pub(crate) config: Option<PathBuf>,
 
-    /// The root URL of the deployment, if there is no configuration file. Without a value, uses the variable
+    /// The root URL of the deployment, for a worker without a configuration file. Without a value, uses the variable
     /// TASKCLUSTER_ROOT_URL. Needs the variables TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, and
     /// TASKCLUSTER_CERTIFICATE for temporary credentials.
     #[arg(long, value_name = "ROOT_URL", num_args = 0..=1, conflicts_with = "config")]

@@ -20,7 +20,7 @@ pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
     }
 }
 
-/// Returns what the engine can and cannot contain.
+/// Describes the containment of tasks.
 pub(crate) fn describe(
     walls: Option<&Walls>,
     placement: &CgroupPlacement,
