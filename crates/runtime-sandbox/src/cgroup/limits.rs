@@ -35,7 +35,7 @@ pub enum CgroupLimitError {
     /// The group has no file for the limit.
     #[error(
         "cannot limit {limit}: this process has no control groups with that controller; delegate them to this user, \
-         or permit that the limit is missing"
+         or use `best_effort`"
     )]
     Unsupported {
         /// What should be limited.
