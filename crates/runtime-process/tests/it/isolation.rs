@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use runtime_core::{TaskError, error_chain};
-use runtime_process::{ProcessEngine, TaskIsolation, TaskNetwork};
+use runtime_process::{ProcessConfig, ProcessEngine, TaskIsolation, TaskNetwork};
 use runtime_sandbox::{Isolation, SandboxCommand, StdStream};
 use runtime_worker::plugins::ResourceUsage;
 use runtime_worker::{Engine as _, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
@@ -220,6 +220,32 @@ async fn impossible_settings_are_errors_at_start() {
 }
 
 #[tokio::test]
+async fn settings_are_read_from_the_configuration() {
+    for bed in isolated_beds().await {
+        let config = json!({
+            "isolation": bed.isolation.to_string(),
+            "network": "none",
+            "visiblePaths": [bed.marker("")],
+            "hiddenPaths": [bed.marker("hidden")],
+        });
+        fs::write(bed.marker("hidden"), "content\n").expect("a file of the test");
+        fs::write(bed.marker("shown"), "content\n").expect("a file of the test");
+        let config: ProcessConfig = serde_json::from_value(config).expect("valid settings");
+        let payload = script_with(
+            "cat $MARKERS/* | wc -l; tail -n +3 /proc/net/dev | wc -l",
+            json!({ "MARKERS": bed.marker("") }),
+        );
+        let task_id = bed.create(payload);
+        let running = bed.start(bed.worker_with(config.to_engine()));
+        bed.resolved(&task_id).await;
+        running.stop().await;
+        let log = bed.log(&task_id).await;
+        // One of two files, and one network interface.
+        assert!(log.contains("\n1\n1\n"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn missing_wall_is_an_error_at_start() {
     // A worker in a sandbox of another one may not create namespaces.
     let this = std::env::current_exe().expect("this program has a path");
@@ -279,6 +305,6 @@ async fn isolation_is_reported_at_start() {
 #[tokio::test]
 async fn walls_hold_for_an_ordinary_user() {
     if !is_isolated() {
-        run_isolated_as_user("isolation", 10).await;
+        run_isolated_as_user("isolation", 11).await;
     }
 }
