@@ -16,8 +16,10 @@ use tokio::time::timeout;
 /// a task for it.
 const MIN_BYTES: u64 = 1 << 20;
 
-/// The delay before the copy continues once it has caught up with the log.
+/// The delay before the copy continues once it has caught up with the log. It doubles while the log does not grow, up to
+/// the maximum: hundreds of quiet tasks cost nothing.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(16);
 
 /// The number of bytes after which a copy can be cancelled.
 const STEP_BYTES: usize = 8 << 20;
@@ -69,10 +71,20 @@ async fn follow(
     storage: TemporaryStorage,
     mut log_ended: oneshot::Receiver<()>,
 ) -> io::Result<Option<TemporaryFile>> {
-    let mut started = None;
+    let mut started: Option<GzipCopy> = None;
+    let (mut interval, mut last_len) = (CHECK_INTERVAL, 0);
     loop {
-        let has_ended = timeout(CHECK_INTERVAL, &mut log_ended).await.is_ok();
-        if started.is_none() && log.len() >= MIN_BYTES {
+        let has_ended = timeout(interval, &mut log_ended).await.is_ok();
+        let len = log.len();
+        if len > last_len {
+            (interval, last_len) = (CHECK_INTERVAL, len);
+        } else {
+            interval = (2 * interval).min(MAX_CHECK_INTERVAL);
+            if !has_ended {
+                continue;
+            }
+        }
+        if started.is_none() && len >= MIN_BYTES {
             let (log, storage) = (log.clone(), storage.clone());
             started = Some(blocking(move || GzipCopy::create(&log, &storage)).await?);
         }
