@@ -48,6 +48,11 @@ pub(super) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     written
 }
 
+/// Writes a file in place: after the end of this process, it may have a part of the content.
+pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_content(path, bytes).map(drop)
+}
+
 /// Whether a file is synced to disk, which takes milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sync {
@@ -56,16 +61,21 @@ pub(super) enum Sync {
 }
 
 fn write_temporary(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
-    step("create file", path);
-    let mut file = File::create(path)?;
-    step("write file", path);
-    file.write_all(bytes)?;
+    let file = write_content(path, bytes)?;
     if sync == Sync::Yes {
         // Before the rename: some file systems persist a rename before the content, and leave an empty file.
         step("sync file", path);
         file.sync_all()?;
     }
     Ok(())
+}
+
+fn write_content(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    step("create file", path);
+    let mut file = File::create(path)?;
+    step("write file", path);
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {

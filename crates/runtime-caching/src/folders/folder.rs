@@ -124,12 +124,13 @@ impl Folder {
             return Ok(());
         };
         // First the new size, then the move: after a crash in between, the folder counts as uncommitted.
-        record.write(&self.record_path(location))?;
-        if location == RecordLocation::Leases {
-            disk::rename(
-                &self.record_path(location),
-                &self.record_path(RecordLocation::Index),
-            )?;
+        let path = self.record_path(location);
+        match location {
+            RecordLocation::Index => record.write(&path)?,
+            RecordLocation::Leases => {
+                record.write_lease(&path)?;
+                disk::rename(&path, &self.record_path(RecordLocation::Index))?;
+            }
         }
         *state = RecordState {
             record,

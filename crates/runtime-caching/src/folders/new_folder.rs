@@ -94,7 +94,7 @@ impl UnfinishedFolder {
         };
         // The lease first: after a crash in between, the next start finds a lease without a folder. In the reverse
         // order it would find a folder without a record and report it as unknown.
-        let written = unfinished.record.write(&lease);
+        let written = unfinished.record.write_lease(&lease);
         match written.and_then(|()| disk::create_folder(&unfinished.path)) {
             Ok(()) => Ok(unfinished),
             Err(source) => Err(unfinished.error(source)),
@@ -105,7 +105,7 @@ impl UnfinishedFolder {
     pub(super) fn finish(mut self, policy: Arc<FolderPolicy>) -> Result<Folder, CreateFolderError> {
         self.record.measure(&self.path);
         let id = self.id.take().expect("only taken here");
-        match self.record.write(&self.root.in_leases(&id)) {
+        match self.record.write_lease(&self.root.in_leases(&id)) {
             Ok(()) => {
                 let (root, record) = (Arc::clone(&self.root), self.record.clone());
                 Ok(Folder::new(

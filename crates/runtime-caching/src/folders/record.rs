@@ -61,6 +61,11 @@ impl Record {
         disk::write(path, &serde_json::to_vec(self)?, disk::Sync::No)
     }
 
+    /// Writes the record in place. A lease is read only after its move to the index.
+    pub(super) fn write_lease(&self, path: &Path) -> io::Result<()> {
+        disk::overwrite(path, &serde_json::to_vec(self)?)
+    }
+
     /// Returns the record and the time since the last use of its folder.
     pub(super) fn read(path: &Path) -> io::Result<(Self, Duration)> {
         let record = serde_json::from_slice(&fs::read(path)?)?;
