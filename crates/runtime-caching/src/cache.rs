@@ -53,8 +53,8 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     /// Returns the resource for a key, and constructs it if the cache does not have it.
     ///
     /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task,
-    /// independent of any single request, and is cancelled when all requests for it have been dropped. The cache has no
-    /// time limit of its own: a constructor that hangs ends with the limits of those who wait for it.
+    /// independent of any single request, and is cancelled when all requests for it have been dropped. The cache sets no
+    /// time limit: a constructor that hangs ends with the limits of its waiters.
     ///
     /// # Errors
     ///

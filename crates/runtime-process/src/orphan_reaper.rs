@@ -12,7 +12,7 @@ use crate::orphans::{OrphanScanner, adopt_orphans};
 /// The minimum time between two rounds. A process may end thousands of orphans per second.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Makes this process the parent of orphans among its descendants, and reaps those of commands until it is dropped.
+/// Turns this process into the parent of orphans among its descendants, and reaps those of commands until it is dropped.
 ///
 /// Without it, a command that lives for long and leaves many orphans uses up the process ids.
 #[derive(Debug)]

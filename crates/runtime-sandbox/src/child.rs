@@ -37,7 +37,7 @@ pub struct SandboxExit {
     pub status: ExitStatus,
     /// The resources that the command and its processes used.
     pub usage: SandboxUsage,
-    /// What the control group counted. Empty if the command has none.
+    /// The counts of the control group. Empty without a group.
     pub cgroup: CgroupUsage,
 }
 
@@ -63,7 +63,7 @@ pub struct SandboxChild {
     /// The end of the init process.
     reaped: Option<(ExitStatus, SandboxUsage)>,
     pub(crate) cgroup: Option<Arc<Cgroup>>,
-    /// Ends and removes the control group, and returns what it counted.
+    /// Ends and removes the control group, and returns its counts.
     account: Option<JoinHandle<CgroupUsage>>,
     missing_limits: Vec<&'static str>,
     exit: Option<SandboxExit>,
@@ -222,7 +222,7 @@ impl SandboxChild {
         }
     }
 
-    /// Ends and removes the control group, and returns what it counted.
+    /// Ends and removes the control group, and returns its counts.
     async fn end_cgroup(&mut self) -> CgroupUsage {
         if let Some(cgroup) = self.cgroup.take() {
             let account = move || {

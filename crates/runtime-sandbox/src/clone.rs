@@ -99,7 +99,7 @@ extern "C" fn child_main(setup: *mut c_void) -> c_int {
     let error = setup.run();
     let message = [NOT_EXECUTED, error.cast_unsigned()];
     #[expect(unsafe_code, reason = "rustix needs owned descriptors")]
-    // SAFETY: the message is 8 bytes long. If the descriptor is invalid, nobody can receive the failure.
+    // SAFETY: the message is 8 bytes long. If the descriptor is invalid, the failure has no receiver.
     unsafe {
         libc::write(FAILURE_FD, message.as_ptr().cast(), size_of_val(&message));
     }
@@ -168,7 +168,7 @@ fn copy_above_targets(file: RawFd) -> Result<RawFd, c_int> {
     check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, PROGRAM_FD + 1) })
 }
 
-/// Makes the capabilities of a new user namespace survive the execution: the process is not root there.
+/// Keeps the capabilities of a new user namespace across the execution: the process is not root there.
 fn keep_capabilities() -> Result<(), c_int> {
     #[expect(unsafe_code, reason = "rustix has no call for all capabilities")]
     // SAFETY: header and data have the length of version 3, and the kernel only reads them.

@@ -129,7 +129,7 @@ impl SandboxCommand {
         self
     }
 
-    /// Gives the command a terminal as its standard streams, instead of those that are set.
+    /// Connects a terminal as the standard streams of the command, instead of those that are set.
     ///
     /// Its other side is [`SandboxChild::terminal`](crate::SandboxChild::terminal). The terminal has no path inside the
     /// wall [`Files`](crate::Wall::Files), so `ttyname` does not find it.

@@ -14,7 +14,7 @@ pub enum SpawnError {
     /// A text for the kernel contains a NUL byte.
     #[error("the {kind} contains a NUL byte")]
     NulByte {
-        /// What the text is, such as `argument`. The text itself may be a secret.
+        /// The role of the text, such as `argument`. The text itself may be a secret.
         kind: &'static str,
     },
 
@@ -102,7 +102,7 @@ pub enum SpawnStep {
     MountNamespace,
     /// Mounts a part of the new root folder.
     Mount,
-    /// Makes the new root folder the only one.
+    /// Replaces the root folder, and unmounts the previous one.
     PivotRoot,
     /// Leaves the worker's session keyring.
     Keyring,
@@ -184,7 +184,7 @@ fn of(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| format!(" `{}`", path.display()))
 }
 
-/// Returns what an operator can do about a failed step.
+/// Returns advice for an operator about a failed step.
 fn remedy(step: SpawnStep) -> &'static str {
     match step {
         SpawnStep::Clone => {

@@ -19,7 +19,7 @@ pub(crate) struct RaisedWalls {
 /// How the walls are raised on this machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
-    /// In a user namespace, since the worker has no rights of its own.
+    /// In a user namespace, since the worker itself has no rights.
     pub(crate) user_namespace: bool,
     /// The user and group that the process becomes.
     pub(crate) change_to: Option<(u32, u32)>,

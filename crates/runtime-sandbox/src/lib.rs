@@ -43,7 +43,7 @@
 //! | `Files` | a root folder with the files of the [`FileView`] | the same | | yes |
 //! | `Network` | a network with a loopback interface only | the same | | yes |
 //! | `HostName` | the host name `sandbox` | the same | | yes |
-//! | `ControlGroups` | a view of its own control group only | the same | | yes |
+//! | `ControlGroups` | a view of the own control group only | the same | | yes |
 //! | `Landlock` | files of the [`FileView`]; no signals and abstract sockets to the outside | the same | | yes |
 //!
 //! A wall that this machine cannot have is an error that names the failed step and a remedy.

@@ -25,7 +25,7 @@ pub(crate) fn landlock_version() -> u32 {
     u32::try_from(version).unwrap_or(0)
 }
 
-/// Reaps a process if it has ended, and returns its usage including that of its own reaped children.
+/// Reaps a process if it has ended, and returns its usage including that of the children that it reaped.
 pub(crate) fn wait4(pid: Pid) -> io::Result<Option<(ExitStatus, libc::rusage)>> {
     let mut status = 0;
     let mut usage = MaybeUninit::zeroed();

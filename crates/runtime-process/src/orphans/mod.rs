@@ -27,7 +27,7 @@ use crate::proc::{self, ProcessKey};
 /// may therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// Makes this process the parent of orphans among its descendants (Linux: child subreaper).
+/// Turns this process into the parent of orphans among its descendants (Linux: child subreaper).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     // The kernel reads the argument as a boolean: any pid turns the attribute on.

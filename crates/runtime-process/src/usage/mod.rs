@@ -176,7 +176,7 @@ fn duration(cpu_ticks: u64) -> Duration {
     Duration::from_millis(cpu_ticks * u64::from(1000 / TICKS_PER_SECOND))
 }
 
-/// Makes passes until no command is sampled.
+/// Repeats passes until no command is sampled.
 async fn make_passes(shared: Arc<Shared>, first: Instant) {
     let (mut due, mut delay, mut not_before) = (first, FIRST_DELAY, first);
     loop {

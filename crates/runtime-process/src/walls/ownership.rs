@@ -14,7 +14,7 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Gives a folder and everything in it to a user and its group. Links are not followed. Blocks.
+/// Changes the owner of a folder and everything in it to a user and its group. Links are not followed. Blocks.
 ///
 /// Only entries with another owner are changed. No process of a task may run that can change the folder.
 ///
@@ -42,7 +42,7 @@ pub(super) fn give_to(folder: &Path, user: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the entries of a folder to a user. Returns the names of the folders among them.
+/// Changes the owner of the entries of a folder. Returns the names of the folders among them.
 fn give_entries(folder: &OwnedFd, user: u32) -> io::Result<Vec<CString>> {
     let mut folders = Vec::new();
     for entry in Dir::read_from(folder)? {

@@ -7,4 +7,5 @@ mod containment;
 mod escapes;
 mod hanging_start;
 mod isolation;
+mod stops;
 mod support;

@@ -22,7 +22,7 @@ pub struct Cgroup {
     unremoved: Arc<UnremovedGroups>,
 }
 
-/// What the kernel has counted for a group. A count is `None` if no hierarchy has it.
+/// The counts of the kernel for a group. A count is `None` if no hierarchy has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CgroupUsage {
     /// CPU time of all members, including those that have ended.
@@ -109,7 +109,7 @@ impl Cgroup {
         self.folders.iter().any(GroupFolder::is_populated)
     }
 
-    /// Returns what the kernel has counted so far.
+    /// Returns the current counts.
     pub fn usage(&self) -> CgroupUsage {
         // Each name of version 2 precedes that of version 1.
         let micros = self.labelled("cpu.stat", "usage_usec");

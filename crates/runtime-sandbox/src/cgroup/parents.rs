@@ -105,7 +105,7 @@ impl CgroupParents {
         Self::probe(found, try_join)
     }
 
-    /// Creates a group in each hierarchy, to find out whether it works and what it has.
+    /// Creates a group in each hierarchy, to find out whether it works and which files it has.
     pub(super) fn probe(found: Vec<Hierarchy>, try_join: impl Fn(File) -> io::Result<()>) -> Self {
         let mut parents = Self::none();
         // Version 2 first: it may make hierarchies of version 1 superfluous.
@@ -143,7 +143,7 @@ impl CgroupParents {
         Ok(())
     }
 
-    /// Returns what the groups can do.
+    /// Returns the abilities of the groups.
     #[must_use]
     pub fn support(&self) -> &CgroupSupport {
         &self.support

@@ -144,7 +144,7 @@ impl Mounts<'_> {
         self.plan.call(libc::SYS_umask, [mask.into()]);
     }
 
-    /// Makes a folder of the memory a mount, which stays writable and has no devices.
+    /// Turns a folder of the memory into a mount, which stays writable and has no devices.
     pub(super) fn make_own(&mut self, folder: &str, target: &str) -> Result<(), SpawnError> {
         self.plan.step_on(SpawnStep::Mount, Path::new(target));
         let mount = self.clone_tree(Path::new(folder), 0)?;
@@ -152,7 +152,7 @@ impl Mounts<'_> {
         self.attach(mount, Path::new(target))
     }
 
-    /// Makes a detached mount the root folder.
+    /// Turns a detached mount into the root folder.
     pub(super) fn pivot(&mut self, root: Cell) -> Result<(), SpawnError> {
         self.plan.step(SpawnStep::PivotRoot);
         let (empty, slash, dot) = (

@@ -21,7 +21,7 @@ const HIDDEN_PROCESS_FILES: [&str; 2] = ["/proc/keys", "/proc/key-users"];
 const BYTES_PER_INODE: u64 = 4096;
 const LEAST_INODES: u64 = 1024;
 
-/// Gives the process a root folder with the files of the view.
+/// Sets up a root folder with the files of the view.
 ///
 /// `create_devices`: device nodes are created, which needs root. Otherwise they are those of the machine.
 pub(crate) fn change_root(
@@ -81,7 +81,7 @@ pub(crate) fn change_root(
     Ok(())
 }
 
-/// Gives the process a `/proc` of its process namespace, in the machine's root folder.
+/// Mounts a `/proc` of the process namespace in the machine's root folder.
 pub(crate) fn change_process_files(plan: &mut Plan) -> Result<(), SpawnError> {
     own_mounts(plan, SpawnStep::ProcessFiles)?;
     let mut mounts = Mounts { plan };

@@ -217,7 +217,7 @@ async fn sandboxed(
     let exit = timeout(TIME_LIMIT, child.wait())
         .await
         .map_err(io::Error::other)??;
-    // All processes have ended, so nobody holds the other end of the pipe.
+    // All processes have ended, so the other end of the pipe is closed.
     timeout(TIME_LIMIT, stdout.read_to_string(&mut output))
         .await
         .map_err(io::Error::other)??;

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
-/// Makes a system call.
+/// Calls the kernel.
 pub(crate) fn call<const N: usize>(number: i64, arguments: [usize; N]) -> io::Result<usize> {
     let mut all = [0; 6];
     all[..N].copy_from_slice(&arguments);
@@ -30,7 +30,7 @@ pub(crate) fn fork() -> io::Result<Option<i32>> {
     Ok((pid != 0).then_some(pid as i32))
 }
 
-/// Refuses an attempt with the text of what it found.
+/// Refuses an attempt with the text of its finding.
 pub(crate) fn held<T>(reason: impl Into<String>) -> io::Result<T> {
     Err(io::Error::other(reason.into()))
 }

@@ -1,4 +1,4 @@
-//! What the attempts try to reach: only decoys of the test.
+//! The targets of the attempts: only decoys of the test.
 
 use std::env;
 use std::ffi::CString;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub(crate) struct Target {
     /// A process outside, by its number on the machine.
     pub(crate) pid: usize,
-    /// A file outside with the secret, readable by everybody.
+    /// A file outside with the secret, readable by all users.
     pub(crate) file: PathBuf,
     /// A listening socket outside, as of a container daemon.
     pub(crate) socket: PathBuf,

@@ -122,7 +122,7 @@ async fn only_own_processes_are_visible() {
     }
 }
 
-/// Makes a folder that can be a root, with links to the system folders of the machine.
+/// Creates a folder that can be a root, with links to the system folders of the machine.
 fn root_folder() -> tempfile::TempDir {
     let root = open_folder();
     for name in ["dev", "proc", "tmp", "usr", "etc"] {

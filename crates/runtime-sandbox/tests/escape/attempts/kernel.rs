@@ -136,7 +136,7 @@ fn read_kernel_log(_: &Target) -> io::Result<()> {
 }
 
 fn set_quotas(_: &Target) -> io::Result<()> {
-    // `Q_SYNC` without a device is open to everybody. `Q_QUOTAOFF` of a missing device is not.
+    // All users may call `Q_SYNC` without a device. `Q_QUOTAOFF` of a missing device is not.
     match call(libc::SYS_quotactl, [0x8000_0300, text(c"/missing"), 0, 0]) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => held("no device"),
         result => refused(result),
@@ -158,7 +158,7 @@ fn use_the_second_call_table(_: &Target) -> io::Result<()> {
     call(0x4000_0000 | 39, []).map(drop)
 }
 
-/// Makes a request to a new terminal.
+/// Sends a request to a new terminal.
 fn terminal(request: usize) -> io::Result<()> {
     let terminal = File::options().read(true).write(true).open("/dev/ptmx")?;
     let mut byte = b'x';

@@ -104,7 +104,7 @@ fn change_interfaces(_: &Target) -> io::Result<()> {
         libc::SYS_socket,
         [libc::AF_INET as usize, libc::SOCK_DGRAM as usize, 0],
     )?;
-    // Brings the loopback interface down, which nobody else uses here.
+    // Disables the loopback interface, which has no other users here.
     let mut request = [0_u8; 40];
     request[..2].copy_from_slice(b"lo");
     let address = request.as_mut_ptr().expose_provenance();
