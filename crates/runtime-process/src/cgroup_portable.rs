@@ -1,18 +1,45 @@
 //! The types of `runtime-sandbox` on systems where it is empty: no control groups.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// No limits.
-pub(crate) struct Limits;
+/// The names of the limits, none of which can be had.
+pub(crate) struct Limits {
+    names: Vec<&'static str>,
+    best_effort: bool,
+}
 
 impl Limits {
     pub(crate) fn new() -> Self {
-        Self
+        Self {
+            names: Vec::new(),
+            best_effort: false,
+        }
+    }
+
+    pub(crate) fn memory(self, _: u64) -> Self {
+        self.with("memory")
+    }
+
+    pub(crate) fn pids(self, _: u64) -> Self {
+        self.with("processes")
+    }
+
+    pub(crate) fn cpus(self, _: f64) -> Self {
+        self.with("CPU time")
+    }
+
+    pub(crate) fn best_effort(mut self) -> Self {
+        self.best_effort = true;
+        self
+    }
+
+    fn with(mut self, name: &'static str) -> Self {
+        self.names.push(name);
+        self
     }
 }
 
@@ -25,7 +52,9 @@ pub(crate) struct CgroupSupport;
 
 /// A group without members.
 #[derive(Debug)]
-pub(crate) struct Cgroup;
+pub(crate) struct Cgroup {
+    missing_limits: Vec<&'static str>,
+}
 
 /// Nothing is counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +62,7 @@ pub(crate) struct CgroupUsage {
     pub(crate) cpu: Option<Duration>,
     pub(crate) peak_memory: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
+    pub(crate) refused_forks: Option<u64>,
     pub(crate) disk_read: Option<u64>,
     pub(crate) disk_written: Option<u64>,
 }
@@ -44,8 +74,18 @@ pub(crate) struct AbandonedCgroups {
     pub(crate) remaining: Vec<PathBuf>,
 }
 
-/// A group without members is always created.
-pub(crate) type CreateCgroupError = Infallible;
+/// A group needs limits. Without, it has no members, and is always created.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot limit {limit}: this system has no control groups")]
+pub(crate) struct CreateCgroupError {
+    limit: &'static str,
+}
+
+impl CreateCgroupError {
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        Some(self.limit)
+    }
+}
 
 impl CgroupParents {
     pub(crate) fn none() -> Self {
@@ -64,8 +104,13 @@ impl CgroupParents {
         &CgroupSupport
     }
 
-    pub(crate) fn create(&self, _: &Limits) -> Result<Cgroup, CreateCgroupError> {
-        Ok(Cgroup)
+    pub(crate) fn create(&self, limits: &Limits) -> Result<Cgroup, CreateCgroupError> {
+        match limits.names.first() {
+            Some(limit) if !limits.best_effort => Err(CreateCgroupError { limit }),
+            _ => Ok(Cgroup {
+                missing_limits: limits.names.clone(),
+            }),
+        }
     }
 
     pub(crate) fn remove_abandoned(&self) -> AbandonedCgroups {
@@ -94,8 +139,20 @@ impl Cgroup {
         Ok(Vec::new())
     }
 
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
+        &self.missing_limits
+    }
+
     pub(crate) fn end(&self) -> bool {
         true
+    }
+
+    pub(crate) fn counts_usage(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn counts_oom_kills(&self) -> bool {
+        false
     }
 
     pub(crate) fn usage(&self) -> CgroupUsage {

@@ -4,6 +4,8 @@ use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use runtime_worker::Exit;
+
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
@@ -93,11 +95,19 @@ impl CommandProcesses {
         }
     }
 
-    /// Returns an explanation for the log if the kernel killed a process because memory ran out.
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+    /// Returns the limits that best effort permits to be missing, and that are.
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
         match self {
-            Self::Tracked { tree, .. } => tree.oom_explanation(),
-            Self::Walled(command) => command.oom_explanation(),
+            Self::Tracked { tree, .. } => tree.missing_limits(),
+            Self::Walled(command) => command.missing_limits(),
+        }
+    }
+
+    /// Returns explanations for the log of a command that failed: the limits that it reached.
+    pub(crate) fn explain_failure(&self, exit: Exit) -> Vec<String> {
+        match self {
+            Self::Tracked { tree, .. } => tree.explain_failure(exit),
+            Self::Walled(command) => command.explain_failure(exit),
         }
     }
 }

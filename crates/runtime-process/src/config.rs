@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::ProcessEngine;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
+use crate::limits::TaskLimits;
 
 /// The settings of a [`ProcessEngine`] in a configuration file.
 ///
@@ -44,6 +45,8 @@ pub struct ProcessConfig {
     /// Files and folders that isolated tasks do not see although they are in a visible folder, such as the configuration
     /// of the worker in `/etc`. Default: none.
     pub hidden_paths: Vec<PathBuf>,
+    /// The limits of each command: the defaults of tasks, and the most that they may ask for. Default: none.
+    pub limits: TaskLimits,
 }
 
 impl Default for ProcessConfig {
@@ -59,6 +62,7 @@ impl Default for ProcessConfig {
             network: TaskNetwork::default(),
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
+            limits: TaskLimits::default(),
         }
     }
 }
@@ -72,7 +76,8 @@ impl ProcessConfig {
             .kill_sequence(sequence)
             .adopt_orphans(self.adopt_orphans)
             .isolation(self.isolation)
-            .network(self.network);
+            .network(self.network)
+            .limits(self.limits);
         let visible = self.visible_paths.iter();
         let engine = visible.fold(engine, |engine, path| engine.visible_path(path));
         let hidden = self.hidden_paths.iter();

@@ -8,7 +8,7 @@ use runtime_core::Monitor;
 use crate::cgroup::CgroupParents;
 use crate::marks::LiveOwners;
 use crate::orphans::kill_leftovers;
-use crate::settings::CgroupPlacement;
+use crate::settings::{CgroupPlacement, EngineSettings};
 use crate::walls::Walls;
 
 /// Finds out where control groups can be created.
@@ -23,7 +23,7 @@ pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
 /// Describes the containment of tasks.
 pub(crate) fn describe(
     walls: Option<&Walls>,
-    placement: &CgroupPlacement,
+    settings: &EngineSettings,
     cgroups: &CgroupParents,
 ) -> String {
     let isolation = walls.map_or_else(
@@ -31,7 +31,7 @@ pub(crate) fn describe(
         Walls::describe,
     );
     let support = cgroups.support();
-    let found = if matches!(placement, CgroupPlacement::Disabled) {
+    let found = if matches!(settings.cgroups, CgroupPlacement::Disabled) {
         "control groups are disabled".to_owned()
     } else {
         support.to_string()
@@ -42,18 +42,19 @@ pub(crate) fn describe(
         "; processes are found by their marks, sessions and parents: one that forks faster than it is found may outlive \
          its task"
     };
-    format!("containment of tasks: {isolation}; {found}{rest}")
+    let limits = settings.limits;
+    format!("containment of tasks: {isolation}; {found}{rest}; limits of each command: {limits}")
 }
 
 /// Reports what the engine can and cannot contain.
 pub(crate) fn report(
     walls: Option<&Walls>,
-    placement: &CgroupPlacement,
+    settings: &EngineSettings,
     cgroups: &CgroupParents,
     monitor: &Monitor,
 ) {
-    let line = describe(walls, placement, cgroups);
-    match placement {
+    let line = describe(walls, settings, cgroups);
+    match settings.cgroups {
         // It was asked for, and does not work.
         CgroupPlacement::Below(_) if !cgroups.support().is_available() => monitor.warn(line),
         _ => monitor.info(line),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 #[cfg(doc)]
 use runtime_core::TemporaryStorage;
+#[cfg(unix)]
+use runtime_core::error_chain;
 use runtime_core::{Environment, Section, TaskError};
 use runtime_worker::payload::schema_of;
 use runtime_worker::{Capability, Engine, SandboxBuilder, TaskRun};
@@ -13,8 +15,11 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::engine_state::EngineState;
+#[cfg(unix)]
+use crate::group_limits::probe_settings;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
+use crate::limits::TaskLimits;
 use crate::payload::ProcessPayload;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 use crate::settings::{CgroupPlacement, EngineSettings};
@@ -115,6 +120,16 @@ impl ProcessEngine {
         self
     }
 
+    /// Sets the limits of each command: the defaults of tasks, and the most that they may ask for. Default: none.
+    ///
+    /// A limit that this machine cannot have is an error when the worker starts, unless
+    /// [`TaskLimits::best_effort`] permits it.
+    #[must_use]
+    pub fn limits(mut self, limits: TaskLimits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
     /// Sets the file in which the kernel counts the OOM kills of the machine. Default: `/proc/vmstat`.
     ///
     /// Use it in a container that has the machine's `/proc` mounted at another path.
@@ -196,9 +211,10 @@ impl Engine for ProcessEngine {
             privileges, and `sudo` and other setuid programs do not add any.
             ",
         );
+        let limits = Section::new("Limits", &limits_text(&self.settings.limits));
         match self.settings.isolation {
-            TaskIsolation::None => vec![commands],
-            TaskIsolation::User | TaskIsolation::Strict => vec![commands, isolation],
+            TaskIsolation::None => vec![commands, limits],
+            TaskIsolation::User | TaskIsolation::Strict => vec![commands, isolation, limits],
         }
     }
 
@@ -208,14 +224,17 @@ impl Engine for ProcessEngine {
         let describe = move || {
             let placement = &settings.cgroups;
             let cgroups = crate::containment::find_cgroups(placement);
-            match Walls::of(&settings) {
-                Ok(walls) => crate::containment::describe(walls.as_ref(), placement, &cgroups),
+            let walls = match Walls::of(&settings) {
+                Ok(walls) => crate::containment::describe(walls.as_ref(), &settings, &cgroups),
                 Err(error) => error.to_string(),
-            }
+            };
+            let limits = probe_settings(&settings, &cgroups).err();
+            let limits = limits.map(|error| error_chain(&error));
+            [walls].into_iter().chain(limits).collect()
         };
         // Fails only if it panics, and then nothing is known.
         let described = tokio::task::spawn_blocking(describe).await;
-        described.into_iter().collect()
+        described.unwrap_or_default()
     }
 
     async fn prepare(&self, environment: &Environment) -> Result<(), TaskError> {
@@ -228,6 +247,7 @@ impl Engine for ProcessEngine {
     ) -> Result<Box<dyn SandboxBuilder>, TaskError> {
         let payload: ProcessPayload = run.payload_as()?;
         let engine = self.state(&run.environment).await?;
+        let limits = engine.limits_of(&payload).await?;
         let folder = TaskFolder::create(&run.environment.storage).map_err(TaskError::other)?;
         let mut env = self.settings.env.clone();
         env.entry("HOME".to_owned())
@@ -238,6 +258,7 @@ impl Engine for ProcessEngine {
             folder,
             env,
             commands: payload.command.into_list(),
+            limits,
             walls: None,
             engine,
         };
@@ -247,4 +268,26 @@ impl Engine for ProcessEngine {
         }
         Ok(Box::new(builder))
     }
+}
+
+/// Describes the limits for authors of tasks.
+fn limits_text(limits: &TaskLimits) -> String {
+    let best_effort = if limits.best_effort {
+        "A limit that the machine cannot have is missing, which the log states."
+    } else {
+        "A limit that the machine cannot have is an error of the payload."
+    };
+    let defaults = if limits.is_any_set() {
+        format!("The defaults, which are also the most that a task may ask for, are {limits}.")
+    } else {
+        "By default, there are no limits.".to_owned()
+    };
+    format!(
+        "
+        `maxMemory` (such as `512 MiB`), `maxProcesses` (processes and threads) and `maxCpus` (such as `1.5`) limit all
+        processes of each command together. {defaults}
+        {best_effort} A command that exceeds its memory is killed, and one that has too many processes cannot create
+        another; the log names the limit if such a command fails.
+        "
+    )
 }

@@ -1,21 +1,23 @@
 //! The state that all tasks of an engine share.
 
-use std::io;
+use std::sync::Arc;
 
-use runtime_core::Environment;
+use runtime_core::{BoxError, Environment, MalformedPayloadError, TaskError};
 #[cfg(unix)]
 use {
-    crate::cgroup::{Cgroup, CgroupParents, CreateCgroupError, Limits},
+    crate::cgroup::CgroupParents,
     crate::child_process::AbandonedChildren,
     crate::containment,
+    crate::group_limits::{missing_limit, probe_settings},
     crate::marks::MarkOwner,
     crate::orphan_reaper::OrphanReaper,
     crate::orphans::OrphanScanner,
     crate::usage::UsageSampler,
-    runtime_core::Monitor,
-    std::sync::Arc,
+    runtime_core::{Monitor, error_chain},
 };
 
+use crate::limits::TaskLimits;
+use crate::payload::ProcessPayload;
 use crate::settings::EngineSettings;
 use crate::walls::Walls;
 
@@ -49,11 +51,16 @@ impl EngineState {
         settings: EngineSettings,
         walls: Option<Walls>,
         environment: &Environment,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, BoxError> {
         let (storage, monitor) = (environment.storage.path(), &environment.monitor);
         let owner = MarkOwner::of(storage)?;
         let cgroups = containment::find_cgroups(&settings.cgroups);
-        containment::report(walls.as_ref(), &settings.cgroups, &cgroups, monitor);
+        containment::report(walls.as_ref(), &settings, &cgroups, monitor);
+        for limit in probe_settings(&settings, &cgroups)? {
+            monitor.warn(format_args!(
+                "tasks run without the limit of {limit}, which this machine cannot have"
+            ));
+        }
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
         // Behind walls, the kernel ends the processes of a command, and its init process adopts orphans.
         let adopts =
@@ -73,9 +80,22 @@ impl EngineState {
         })
     }
 
-    /// Creates a control group for a command. It has no effect if none can be created on this machine.
-    pub(crate) fn create_cgroup(&self) -> Result<Cgroup, CreateCgroupError> {
-        self.cgroups.create(&Limits::new())
+    /// Checks whether commands can have the limits of a payload. Blocks.
+    fn check_limits(&self, limits: &TaskLimits) -> Result<(), TaskError> {
+        let Err(error) = limits.probe(&self.cgroups) else {
+            return Ok(());
+        };
+        let Some((field, _)) = missing_limit(&error) else {
+            return Err(TaskError::other(error));
+        };
+        let reason = error_chain(&error);
+        self.monitor.warn(format_args!(
+            "the payload of a task asks for `{field}` in vain: {reason}"
+        ));
+        Err(MalformedPayloadError::new(format!(
+            "this worker cannot have the limit `{field}`: remove it, or use another worker pool"
+        ))
+        .into())
     }
 }
 
@@ -85,8 +105,48 @@ impl EngineState {
     pub(crate) fn prepare(
         settings: EngineSettings,
         walls: Option<Walls>,
-        _: &Environment,
-    ) -> io::Result<Self> {
+        environment: &Environment,
+    ) -> Result<Self, BoxError> {
+        settings.limits.check()?;
+        if settings.limits.is_any_set() {
+            let limits = settings.limits;
+            let message =
+                format!("this system cannot limit tasks ({limits}): remove the setting `limits`");
+            if !limits.best_effort {
+                return Err(message.into());
+            }
+            environment.monitor.warn(message);
+        }
         Ok(Self { settings, walls })
+    }
+
+    fn check_limits(&self, limits: &TaskLimits) -> Result<(), TaskError> {
+        if limits.best_effort || !limits.is_any_set() {
+            return Ok(());
+        }
+        let message = "this worker cannot have the limits `maxMemory`, `maxProcesses` and `maxCpus`: remove them, \
+                       or use another worker pool";
+        Err(MalformedPayloadError::new(message).into())
+    }
+}
+
+impl EngineState {
+    /// Returns the limits of a task.
+    ///
+    /// # Errors
+    ///
+    /// A malformed payload that asks for more than the settings permit, or for a limit that this machine cannot have.
+    pub(crate) async fn limits_of(
+        self: &Arc<Self>,
+        payload: &ProcessPayload,
+    ) -> Result<TaskLimits, TaskError> {
+        let limits = self.settings.limits.of_task(payload)?;
+        // Those of the settings were tried when the worker started.
+        if limits != self.settings.limits {
+            let state = Arc::clone(self);
+            let tried = tokio::task::spawn_blocking(move || state.check_limits(&limits)).await;
+            tried.map_err(TaskError::other)??;
+        }
+        Ok(limits)
     }
 }

@@ -24,10 +24,13 @@
 //! # let _ = engine;
 //! ```
 //!
+//! [`TaskLimits`] limits the memory, processes and CPU time of each command. A task may ask for less. The log of a failed
+//! command names the limit that it reached.
+//!
 //! # Limitations
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
-//! - Control groups, orphans and resource usage need Linux. Network traffic is not counted.
+//! - Control groups, limits, orphans and resource usage need Linux. Network traffic is not counted.
 //! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, or have none.
 //! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any
 //!   process of a task that runs as root without isolation: it can leave its control group and change its marks.
@@ -61,9 +64,12 @@ mod engine;
 mod engine_state;
 #[cfg(target_os = "linux")]
 mod exec_strings;
+#[cfg(unix)]
+mod group_limits;
 mod input_copy;
 mod isolation;
 mod kill_sequence;
+mod limits;
 #[cfg(unix)]
 mod marks;
 #[cfg(unix)]
@@ -126,3 +132,4 @@ pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
 pub use isolation::{TaskIsolation, TaskNetwork};
 pub use kill_sequence::KillSequence;
+pub use limits::TaskLimits;

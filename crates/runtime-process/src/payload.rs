@@ -2,17 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use runtime_core::util::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The commands of a task and their variables.
+/// The commands of a task, their variables and limits.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ProcessPayload {
     /// A program and its arguments, or a list of such commands that run in order until one fails.
     pub(crate) command: Command,
     /// Environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// The memory of all processes of a command together, such as `512 MiB`; at least 16 MiB, at most and by default the
+    /// limit of the worker.
+    #[serde(default, with = "ByteSize")]
+    pub(crate) max_memory: Option<u64>,
+    /// The number of processes and threads of a command together; at most and by default the limit of the worker.
+    #[schemars(range(min = 1))]
+    pub(crate) max_processes: Option<u64>,
+    /// The number of CPUs whose time all processes of a command together may use, such as 1.5; at most and by default
+    /// the limit of the worker.
+    #[schemars(range(min = 0.01))]
+    pub(crate) max_cpus: Option<f64>,
 }
 
 /// A program and its arguments, or a list of such commands that run in order until one fails.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use runtime_core::pre_exec::reset_inherited_state;
+use runtime_worker::Exit;
 use runtime_worker::report::TaskReportBuilder;
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 
@@ -11,6 +12,7 @@ use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
+use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE, set_number};
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 pub(crate) use crate::orphan_search::KilledOrphans;
@@ -29,6 +31,9 @@ pub(crate) struct ProcessTree {
     leader: Option<Pid>,
     cgroup: Arc<Cgroup>,
     oom: OomWatch,
+    limits: TaskLimits,
+    /// How often the limit of processes refused one, until the remaining processes were killed.
+    refused_forks: Option<u64>,
     usage: Option<CommandUsage>,
     /// Receives the usage.
     report: Arc<TaskReportBuilder>,
@@ -46,9 +51,11 @@ impl ProcessTree {
             engine,
             report,
             log,
+            limits,
             walls: _,
         } = command;
-        let cgroup = engine.create_cgroup().map_err(io::Error::other);
+        let cgroup = engine.cgroups.create(&limits.of_group(0));
+        let cgroup = cgroup.map_err(io::Error::other);
         let cgroup = cgroup.map_err(StartError::prepare)?;
         let join_files = cgroup.join_files().map_err(StartError::prepare)?;
         let mark = CommandMark::new(engine.orphans.owner(), &task_folder);
@@ -75,6 +82,8 @@ impl ProcessTree {
             leader: None,
             cgroup: Arc::new(cgroup),
             oom,
+            limits,
+            refused_forks: None,
             usage: None,
             report,
         };
@@ -114,7 +123,10 @@ impl ProcessTree {
         let (cgroup, engine) = (Arc::clone(&self.cgroup), Arc::clone(&self.engine));
         let mark = Arc::clone(&self.mark);
         let (usage, report) = (self.usage.take(), Arc::clone(&self.report));
+        let limits_processes = self.limits.processes.is_some();
         let kill = move || {
+            // Before the kill, which may forbid any fork.
+            let refused_forks = limits_processes.then(|| cgroup.usage().refused_forks);
             cgroup.end();
             let killed = leader.map_or_else(KilledOrphans::default, |leader| {
                 engine.orphans.kill_command(&mark, leader)
@@ -123,10 +135,11 @@ impl ProcessTree {
                 let usage = usage.finish(&cgroup.usage());
                 report.set_usage(report.usage().then(&usage));
             }
-            killed
+            (killed, refused_forks.flatten())
         };
         // The only possible error is a panic of the closure.
-        let killed = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        let (killed, refused_forks) = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        self.refused_forks = refused_forks;
         let remaining = killed.remaining;
         if remaining > 0 {
             let task = self.mark.variable.display();
@@ -137,9 +150,16 @@ impl ProcessTree {
         killed
     }
 
-    /// Returns an explanation for the log if the kernel killed a process since the start because memory ran out.
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
-        self.oom.explanation(self.cgroup.usage().oom_kills)
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
+        self.cgroup.missing_limits()
+    }
+
+    /// Returns explanations for the log of the command, which failed: the limits that it reached.
+    pub(crate) fn explain_failure(&self, exit: Exit) -> Vec<String> {
+        let kills = self.cgroup.usage().oom_kills;
+        let memory = self.oom.explanation(exit, kills, &self.limits);
+        let processes = self.limits.explain_refused_forks(self.refused_forks);
+        memory.into_iter().chain(processes).collect()
     }
 }
 

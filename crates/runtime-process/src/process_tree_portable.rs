@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitStatus;
 
+use runtime_worker::Exit;
+
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::start_error::StartError;
@@ -57,7 +59,11 @@ impl ProcessTree {
         KilledOrphans::default()
     }
 
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
-        None
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
+        &[]
+    }
+
+    pub(crate) fn explain_failure(&self, _: Exit) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -17,10 +17,6 @@ use crate::start_error::StartError;
 use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
 
-/// The exit codes and signals of a process that was killed with `SIGKILL`. A shell reports the death of its child as
-/// 128 plus the signal.
-const KILLED: [Exit; 2] = [Exit::Signal(9), Exit::Code(137)];
-
 /// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
@@ -55,6 +51,11 @@ impl RunningCommand {
                 return Ok(None);
             }
         };
+        for limit in processes.missing_limits() {
+            task.context.log(format_args!(
+                "The command runs without the limit of {limit}, which this machine cannot have"
+            ));
+        }
         Ok(Some(Self {
             processes,
             output,
@@ -90,10 +91,10 @@ impl RunningCommand {
             return Err(error.into());
         }
         // A plain "signal 9" does not show that memory ran out.
-        if KILLED.contains(&exit)
-            && let Some(explanation) = self.processes.oom_explanation()
-        {
-            self.context.log_error(explanation);
+        if !exit.success() {
+            for explanation in self.processes.explain_failure(exit) {
+                self.context.log_error(explanation);
+            }
         }
         Ok(exit)
     }

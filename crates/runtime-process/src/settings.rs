@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
+use crate::limits::TaskLimits;
 
 /// The value of `PATH` for tasks.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -25,6 +26,8 @@ pub(crate) struct EngineSettings {
     pub(crate) visible_paths: Vec<PathBuf>,
     /// Files and folders among them that they do not see.
     pub(crate) hidden_paths: Vec<PathBuf>,
+    /// The defaults of tasks, and the most that they may ask for.
+    pub(crate) limits: TaskLimits,
 }
 
 /// The parent of the control groups of commands.
@@ -47,6 +50,7 @@ impl Default for EngineSettings {
             network: TaskNetwork::default(),
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
+            limits: TaskLimits::default(),
         }
     }
 }

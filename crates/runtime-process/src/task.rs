@@ -9,6 +9,7 @@ use runtime_core::{LogDrain, TaskContext};
 use runtime_worker::report::TaskReportBuilder;
 
 use crate::engine_state::EngineState;
+use crate::limits::TaskLimits;
 use crate::program_origin::ProgramOrigin;
 use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
@@ -22,6 +23,7 @@ pub(crate) struct PreparedTask {
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,
+    pub(crate) limits: TaskLimits,
     /// The walls around the commands, if the engine has any. Set when the folder has its content.
     pub(crate) walls: Option<Arc<TaskWalls>>,
     pub(crate) engine: Arc<EngineState>,
@@ -42,6 +44,7 @@ impl PreparedTask {
             engine: Arc::clone(&self.engine),
             report: Arc::clone(&self.report),
             log: self.context.log_drain(),
+            limits: self.limits,
             walls: self.walls.clone(),
         }
     }
@@ -56,6 +59,7 @@ pub(crate) struct PreparedCommand {
     /// Receives the resource usage of the command.
     pub(crate) report: Arc<TaskReportBuilder>,
     pub(crate) log: LogDrain,
+    pub(crate) limits: TaskLimits,
     pub(crate) walls: Option<Arc<TaskWalls>>,
 }
 

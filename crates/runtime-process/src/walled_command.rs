@@ -10,12 +10,14 @@ use std::time::Duration;
 use runtime_sandbox::{
     SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
 };
+use runtime_worker::Exit;
 use runtime_worker::report::{TaskReportBuilder, Usage};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use crate::kill_sequence::KillSignal;
+use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE};
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 use crate::output::OutputPump;
@@ -29,6 +31,9 @@ use crate::walls::TaskWalls;
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &str = "/bin/sh";
 
+/// The processes of each sandbox in the control group of its command: the init process.
+const INIT_PROCESSES: u64 = 1;
+
 /// A running command behind walls. All its processes are killed when this is dropped.
 pub(crate) struct WalledCommand {
     child: SandboxChild,
@@ -36,6 +41,7 @@ pub(crate) struct WalledCommand {
     /// Receives the usage.
     report: Arc<TaskReportBuilder>,
     oom: OomWatch,
+    limits: TaskLimits,
 }
 
 impl WalledCommand {
@@ -69,6 +75,7 @@ impl WalledCommand {
             exit: None,
             report: Arc::clone(&command.report),
             oom,
+            limits: command.limits,
         };
         Ok((started, output))
     }
@@ -116,9 +123,16 @@ impl WalledCommand {
         self.report.set_usage(self.report.usage().then(&usage));
     }
 
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
-        let group = self.exit.and_then(|exit| exit.cgroup.oom_kills);
-        self.oom.explanation(group)
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
+        self.child.missing_limits()
+    }
+
+    /// Returns explanations for the log of the command, which failed: the limits that it reached.
+    pub(crate) fn explain_failure(&self, exit: Exit) -> Vec<String> {
+        let group = self.exit.map(|exit| exit.cgroup).unwrap_or_default();
+        let memory = self.oom.explanation(exit, group.oom_kills, &self.limits);
+        let processes = self.limits.explain_refused_forks(group.refused_forks);
+        memory.into_iter().chain(processes).collect()
     }
 }
 
@@ -159,6 +173,7 @@ impl WalledStart<'_> {
             command,
             task_folder,
             engine,
+            limits,
             ..
         } = self.command;
         let stream = || self.writer.try_clone().map(StdStream::File);
@@ -167,6 +182,7 @@ impl WalledStart<'_> {
             .current_dir(task_folder)
             .stdout(stream().map_err(StartError::prepare)?)
             .stderr(stream().map_err(StartError::prepare)?)
+            .limits(limits.of_group(INIT_PROCESSES))
             .cgroup_parents(&engine.cgroups);
         let variables = command.get_envs();
         for (name, value) in variables.filter_map(|(name, value)| Some((name, value?))) {

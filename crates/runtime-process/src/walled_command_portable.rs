@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitStatus;
 
+use runtime_worker::Exit;
+
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::start_error::StartError;
@@ -36,7 +38,11 @@ impl WalledCommand {
         match *self {}
     }
 
-    pub(crate) fn oom_explanation(&self) -> Option<&'static str> {
+    pub(crate) fn missing_limits(&self) -> &[&'static str] {
+        match *self {}
+    }
+
+    pub(crate) fn explain_failure(&self, _: Exit) -> Vec<String> {
         match *self {}
     }
 }

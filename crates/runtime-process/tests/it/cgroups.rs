@@ -63,7 +63,7 @@ const OOM_ON_MACHINE: &str =
 
 #[tokio::test]
 async fn oom_kill_in_group_is_explained() {
-    for end in ["kill -9 $$", "exit 137"] {
+    for end in ["kill -9 $$", "exit 137", "exit 2"] {
         let bed = TestBed::new().await;
         let machine = Machine::new(&bed).delegated();
         let script = format!("echo oom_kill 1 > $GROUP/memory.events; {end}");

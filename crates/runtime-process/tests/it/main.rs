@@ -7,5 +7,6 @@ mod containment;
 mod escapes;
 mod hanging_start;
 mod isolation;
+mod limits;
 mod stops;
 mod support;

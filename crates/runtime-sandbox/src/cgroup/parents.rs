@@ -66,6 +66,21 @@ pub enum CreateCgroupError {
     Limit(#[from] CgroupLimitError),
 }
 
+impl CreateCgroupError {
+    /// Returns the limit that cannot be set, such as `memory`, if that is the reason.
+    #[must_use]
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit(
+                CgroupLimitError::Unsupported { limit }
+                | CgroupLimitError::Invalid { limit, .. }
+                | CgroupLimitError::Refused { limit, .. },
+            ) => Some(*limit),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
 /// The groups of dead workers that were found.
 #[derive(Debug, Default)]
 pub struct AbandonedCgroups {

@@ -1,0 +1,90 @@
+//! The limits of the control groups of commands.
+
+use crate::cgroup::{CgroupParents, CreateCgroupError, Limits};
+use crate::limits::{InvalidLimitError, TaskLimits};
+use crate::settings::{CgroupPlacement, EngineSettings};
+
+/// The limits of the settings cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LimitsError {
+    #[error(transparent)]
+    Invalid(#[from] InvalidLimitError),
+
+    #[error(
+        "the settings `limits` of the process engine ({limits}) need control groups, which the setting `cgroups` disables: \
+         enable them, or remove the limits"
+    )]
+    CgroupsDisabled { limits: TaskLimits },
+
+    #[error(
+        "this machine cannot have the setting `limits{}` of the process engine: run the worker as root, or delegate a \
+         control group to its user (`cgroupParent`); `limits.bestEffort: true` lets tasks run without it",
+        .setting.map(|it| format!(".{it}")).unwrap_or_default()
+    )]
+    Impossible {
+        setting: Option<&'static str>,
+        source: CreateCgroupError,
+    },
+}
+
+impl TaskLimits {
+    /// Returns the limits of a group. `own_processes` are in the group, and not of the command.
+    pub(crate) fn of_group(&self, own_processes: u64) -> Limits {
+        let mut limits = Limits::new();
+        if let Some(bytes) = self.memory {
+            limits = limits.memory(bytes);
+        }
+        if let Some(count) = self.processes {
+            limits = limits.pids(count + own_processes);
+        }
+        if let Some(cpus) = self.cpus {
+            limits = limits.cpus(cpus);
+        }
+        if self.best_effort {
+            limits = limits.best_effort();
+        }
+        limits
+    }
+
+    /// Creates a group with these limits and removes it. Returns those that are missing, which only best effort permits.
+    pub(crate) fn probe(
+        &self,
+        parents: &CgroupParents,
+    ) -> Result<Vec<&'static str>, CreateCgroupError> {
+        if !self.is_any_set() {
+            return Ok(Vec::new());
+        }
+        let group = parents.create(&self.of_group(0))?;
+        Ok(group.missing_limits().to_vec())
+    }
+}
+
+/// Checks the limits of the settings, and whether groups can have them. Returns those that are missing, which only best
+/// effort permits.
+pub(crate) fn probe_settings(
+    settings: &EngineSettings,
+    parents: &CgroupParents,
+) -> Result<Vec<&'static str>, LimitsError> {
+    let limits = settings.limits;
+    limits.check()?;
+    let is_disabled = matches!(settings.cgroups, CgroupPlacement::Disabled);
+    if is_disabled && limits.is_any_set() && !limits.best_effort {
+        return Err(LimitsError::CgroupsDisabled { limits });
+    }
+    limits
+        .probe(parents)
+        .map_err(|source| LimitsError::Impossible {
+            setting: missing_limit(&source).map(|(_, setting)| setting),
+            source,
+        })
+}
+
+/// Returns the fields of the payload and of the settings whose limit this machine cannot have, if that is the error.
+pub(crate) fn missing_limit(error: &CreateCgroupError) -> Option<(&'static str, &'static str)> {
+    match error.limit()? {
+        "memory" | "swap" => Some(("maxMemory", "memory")),
+        "processes" => Some(("maxProcesses", "processes")),
+        "CPU time" => Some(("maxCpus", "cpus")),
+        _ => None,
+    }
+}

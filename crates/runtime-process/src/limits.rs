@@ -1,0 +1,178 @@
+//! The limits of the commands of tasks: settings of the worker, and requests of payloads below them.
+
+use std::fmt;
+
+use runtime_core::MalformedPayloadError;
+use runtime_core::util::{ByteSize, at_least};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::payload::ProcessPayload;
+
+/// The least limit of memory. With much less, not even a shell starts, and the error would be one of the worker.
+const MIN_MEMORY: u64 = 16 << 20;
+
+/// The greatest limit of processes: the kernel has no more process ids. One is reserved for the init process.
+const MAX_PROCESSES: u64 = (4 << 20) - 1;
+
+/// The least share of a CPU that the kernel can limit.
+const MIN_CPUS: f64 = 0.01;
+
+/// The greatest limit of CPUs.
+const MAX_CPUS: f64 = 10_000.0;
+
+/// The limits of each command of a task: of all its processes together.
+///
+/// Each limit is the default of tasks, and the most that their payloads may ask for with `maxMemory`, `maxProcesses` and
+/// `maxCpus`. A limit of `None` is the machine's, and payloads may ask for any. They need control groups; see
+/// [`best_effort`](Self::best_effort) for machines without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TaskLimits {
+    /// Memory in bytes, including the page cache of files and the files in `/tmp` of isolated tasks. No swap space is
+    /// used in addition. Above it, the kernel kills a process. At least 16 MiB. Default: none.
+    #[serde(with = "ByteSize")]
+    #[schemars(transform = at_least("16 MiB"))]
+    pub memory: Option<u64>,
+    /// The number of processes and threads. Above it, no other can be created. Default: none.
+    #[schemars(range(min = 1, max = MAX_PROCESSES))]
+    pub processes: Option<u64>,
+    /// The number of CPUs whose time the processes may use, such as 1.5. Default: none.
+    #[schemars(range(min = MIN_CPUS, max = MAX_CPUS))]
+    pub cpus: Option<f64>,
+    /// Whether tasks run without the limits that this machine cannot have, which is logged. Otherwise such a limit is an
+    /// error: of the worker's start if it is a setting, of the payload if that asks for it. Default: false.
+    pub best_effort: bool,
+}
+
+/// A setting is out of range.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid setting `limits.{name}` of the process engine: {value}; expected {expected}")]
+pub(crate) struct InvalidLimitError {
+    name: &'static str,
+    value: String,
+    expected: String,
+}
+
+impl TaskLimits {
+    /// Returns whether a command has a limit.
+    pub(crate) fn is_any_set(&self) -> bool {
+        self.memory.is_some() || self.processes.is_some() || self.cpus.is_some()
+    }
+
+    /// Checks the values of the settings.
+    pub(crate) fn check(&self) -> Result<(), InvalidLimitError> {
+        let checks = [
+            ("memory", self.memory.and_then(check_memory)),
+            ("processes", self.processes.and_then(check_processes)),
+            ("cpus", self.cpus.and_then(check_cpus)),
+        ];
+        let mut invalid = checks.into_iter().filter_map(|(name, range)| {
+            let (value, expected) = range?;
+            Some(InvalidLimitError {
+                name,
+                value,
+                expected,
+            })
+        });
+        invalid.next().map_or(Ok(()), Err)
+    }
+
+    /// Returns the limits of a task with this payload.
+    ///
+    /// # Errors
+    ///
+    /// A message for each value that is out of range or above that of the worker.
+    pub(crate) fn of_task(&self, payload: &ProcessPayload) -> Result<Self, MalformedPayloadError> {
+        let size = |bytes: u64| ByteSize(bytes).to_exact_text();
+        let errors = [
+            (payload.max_memory).and_then(|value| {
+                let range = check_memory(value);
+                check("maxMemory", value, self.memory, range, size)
+            }),
+            (payload.max_processes).and_then(|value| {
+                let range = check_processes(value);
+                check("maxProcesses", value, self.processes, range, |it| {
+                    it.to_string()
+                })
+            }),
+            (payload.max_cpus).and_then(|value| {
+                let range = check_cpus(value);
+                check("maxCpus", value, self.cpus, range, |it| it.to_string())
+            }),
+        ];
+        if let Some(error) = MalformedPayloadError::merge(errors.into_iter().flatten()) {
+            return Err(error);
+        }
+        Ok(Self {
+            memory: payload.max_memory.or(self.memory),
+            processes: payload.max_processes.or(self.processes),
+            cpus: payload.max_cpus.or(self.cpus),
+            best_effort: self.best_effort,
+        })
+    }
+
+    /// Returns an explanation for the log of a failed command that could not create a process.
+    #[cfg(unix)]
+    pub(crate) fn explain_refused_forks(&self, refused: Option<u64>) -> Option<String> {
+        let limit = self.processes?;
+        (refused? > 0).then(|| {
+            format!("No more processes: the limit of {limit} processes and threads was reached")
+        })
+    }
+}
+
+/// Checks a value of a payload. Returns an error if it is out of range or above the limit of the worker.
+fn check<T: Copy + PartialOrd>(
+    name: &str,
+    value: T,
+    ceiling: Option<T>,
+    range: Option<OutOfRange>,
+    text: impl Fn(T) -> String,
+) -> Option<MalformedPayloadError> {
+    let message = match (range, ceiling) {
+        (Some((value, expected)), _) => format!("`{name}` is {value}; expected {expected}"),
+        (None, Some(ceiling)) if value > ceiling => format!(
+            "`{name}` is {}, and this worker permits at most {}",
+            text(value),
+            text(ceiling)
+        ),
+        _ => return None,
+    };
+    Some(MalformedPayloadError::new(message))
+}
+
+/// The value, and a description of valid ones.
+type OutOfRange = (String, String);
+
+fn check_memory(bytes: u64) -> Option<OutOfRange> {
+    let size = |bytes| ByteSize(bytes).to_exact_text();
+    (bytes < MIN_MEMORY).then(|| (size(bytes), format!("at least {}", size(MIN_MEMORY))))
+}
+
+fn check_processes(count: u64) -> Option<OutOfRange> {
+    let is_valid = (1..=MAX_PROCESSES).contains(&count);
+    (!is_valid).then(|| (count.to_string(), format!("1 to {MAX_PROCESSES}")))
+}
+
+fn check_cpus(cpus: f64) -> Option<OutOfRange> {
+    // Excludes NaN as well.
+    let is_valid = (MIN_CPUS..=MAX_CPUS).contains(&cpus);
+    (!is_valid).then(|| (cpus.to_string(), format!("{MIN_CPUS} to {MAX_CPUS}")))
+}
+
+/// A list such as `512 MiB of memory, 100 processes`, or `none`.
+impl fmt::Display for TaskLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self
+            .memory
+            .map(|it| format!("{} of memory", ByteSize(it).to_exact_text()));
+        let processes = self
+            .processes
+            .map(|it| format!("{it} processes and threads"));
+        let cpus = self.cpus.map(|it| format!("{it} CPUs"));
+        let limits: Vec<_> = [memory, processes, cpus].into_iter().flatten().collect();
+        f.write_str(if limits.is_empty() { "none" } else { "" })?;
+        f.write_str(&limits.join(", "))
+    }
+}
