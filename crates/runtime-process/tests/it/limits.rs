@@ -13,8 +13,8 @@ use crate::support::{TestBed, process_engine, sh};
 /// Starts 40 processes. The shell fails when it cannot create one.
 const FORKS: &str = "for i in $(seq 40); do sleep 5 & done 2>&1";
 
-/// Uses much memory in a child. The code of the command itself does not show its death.
-const ALLOCATION: &str = "tail /dev/zero; exit 2";
+/// Uses 200 MiB of memory in a child: `tail` buffers a line without end. The code of the command does not show its death.
+const ALLOCATION: &str = "head -c 200M /dev/zero | tail >/dev/null; exit 2";
 
 fn limits(settings: Value) -> TaskLimits {
     serde_json::from_value(settings).expect("valid settings")

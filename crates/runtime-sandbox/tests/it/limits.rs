@@ -154,7 +154,12 @@ async fn limit_without_groups_is_an_error() {
     ] {
         let command = || shell("exit 3", Isolation::strict()).cgroup_parents(&none);
         let error = command().limits(limits.clone()).spawn().await;
-        let error = error.expect_err("there are no groups").to_string();
+        let error = error.expect_err("there are no groups");
+        match &error {
+            SpawnError::Cgroup(error) => assert_eq!(error.limit(), Some(name)),
+            other => panic!("{other:?}"),
+        }
+        let error = error.to_string();
         let expected = format!("cannot limit {name}: ");
         assert!(
             error.starts_with(&expected) && error.contains("delegate"),
