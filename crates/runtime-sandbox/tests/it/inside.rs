@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use runtime_sandbox::{Isolation, SandboxCommand, SandboxExit, SpawnError, SpawnStep};
+use runtime_sandbox::{
+    Isolation, SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep,
+};
 
 use crate::support::{limited, presets, read_all, read_line, shell};
 
-async fn exec(
-    child: &runtime_sandbox::SandboxChild,
-    command: SandboxCommand,
-) -> (SandboxExit, String) {
+async fn exec(child: &SandboxChild, command: SandboxCommand) -> (SandboxExit, String) {
     let mut inside = child.exec(command).await.expect("it starts inside");
     let output = read_all(&mut inside).await;
     (limited(inside.wait()).await.expect("it ends"), output)
@@ -51,18 +50,19 @@ async fn command_inside_has_the_same_walls() {
     }
 }
 
+/// Starts a command, and another one inside of its walls.
+async fn start_both(isolation: Isolation) -> (SandboxChild, SandboxChild) {
+    let command = shell("echo ready; exec sleep 600", isolation);
+    let mut child = command.spawn().await.expect("it starts");
+    assert_eq!(read_line(&mut child).await, "ready");
+    let inside = child.exec(shell("sleep 600", Isolation::none())).await;
+    (child, inside.expect("it starts"))
+}
+
 #[tokio::test]
 async fn command_inside_is_killed_alone() {
     for isolation in presets() {
-        let mut child = shell("echo ready; exec sleep 600", isolation)
-            .spawn()
-            .await
-            .expect("it starts");
-        assert_eq!(read_line(&mut child).await, "ready");
-        let mut inside = child
-            .exec(shell("sleep 600", Isolation::none()))
-            .await
-            .expect("it starts");
+        let (mut child, mut inside) = start_both(isolation).await;
         let exit = inside.kill(Duration::ZERO).await.expect("it ends");
         assert!(!exit.status.success());
         assert!(child.id().is_some());
@@ -77,15 +77,7 @@ async fn command_inside_is_reaped() {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("it may");
     for isolation in presets() {
         for is_dropped in [true, false] {
-            let mut child = shell("echo ready; exec sleep 600", isolation.clone())
-                .spawn()
-                .await
-                .expect("it starts");
-            assert_eq!(read_line(&mut child).await, "ready");
-            let mut inside = child
-                .exec(shell("sleep 600", Isolation::none()))
-                .await
-                .expect("it starts");
+            let (mut child, mut inside) = start_both(isolation.clone()).await;
             if is_dropped {
                 drop(inside);
             } else {
@@ -100,15 +92,7 @@ async fn command_inside_is_reaped() {
 
 #[tokio::test]
 async fn command_inside_ends_with_the_sandbox() {
-    let mut child = shell("echo ready; exec sleep 600", Isolation::strict())
-        .spawn()
-        .await
-        .expect("it starts");
-    assert_eq!(read_line(&mut child).await, "ready");
-    let mut inside = child
-        .exec(shell("sleep 600", Isolation::none()))
-        .await
-        .expect("it starts");
+    let (mut child, mut inside) = start_both(Isolation::strict()).await;
     child.kill(Duration::ZERO).await.expect("it ends");
     assert!(
         !limited(inside.wait())
