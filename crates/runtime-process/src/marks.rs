@@ -17,6 +17,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustix::process::Pid;
@@ -116,6 +117,8 @@ pub(crate) struct CommandMark {
     pub(crate) variable: OsString,
     /// The limit of file locks.
     pub(crate) number: u64,
+    /// The time before the start of its first process.
+    pub(crate) created: Instant,
 }
 
 impl CommandMark {
@@ -136,7 +139,11 @@ impl CommandMark {
         variable.push(&owner.folder);
         variable.push("/");
         variable.push(task);
-        Self { variable, number }
+        Self {
+            variable,
+            number,
+            created: Instant::now(),
+        }
     }
 
     /// Records the first process of the command.

@@ -16,6 +16,11 @@ const READ_BYTES: usize = 4096;
 /// The flag of kernel threads in `/proc/PID/stat`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// The position of the process with pid 0 in the list of `/proc`, if there were one. Its other files precede the
+/// processes.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const PROC_PID_OFFSET: i64 = 258;
+
 /// The fields of `/proc/PID/stat` that the engine uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcStat {
@@ -67,6 +72,36 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
         let inode = entry.ino();
         Some(ProcessKey { pid, inode })
     })
+}
+
+/// Lists the processes that started after `first`, which is not reaped yet, without a list of all processes.
+///
+/// The kernel assigns pids in turn, and a position in the list of `/proc` is a pid and a constant. `None` if `first` is
+/// not found at its position, or if the pids have started over since it was created. Pids that have started over twice
+/// are not noticed: `first` must be younger than that takes.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) fn process_keys_since(first: i32) -> Option<Vec<ProcessKey>> {
+    use rustix::fs::{Dir, Mode, OFlags, open};
+
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut entries = Dir::new(open("/proc", flags, Mode::empty()).ok()?).ok()?;
+    entries.seek(i64::from(first) + PROC_PID_OFFSET).ok()?;
+    let mut keys = Vec::new();
+    for entry in entries {
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str().ok()?.parse().ok()?;
+        let inode = entry.ino();
+        keys.push(ProcessKey { pid, inode });
+    }
+    // Read after the list, so that it also covers its time.
+    let load = read_text("/proc/loadavg")?;
+    let last_pid: i32 = load.split_ascii_whitespace().last()?.parse().ok()?;
+    (keys.first()?.pid == first && last_pid >= first).then_some(keys)
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub(crate) fn process_keys_since(_first: i32) -> Option<Vec<ProcessKey>> {
+    None
 }
 
 /// Returns the value of an environment variable at the time when a process executed its program.
@@ -221,6 +256,30 @@ mod tests {
     fn own_process_is_listed() {
         let own = i32::try_from(std::process::id()).expect("pids are small");
         assert!(all_stats().any(|stat| stat.pid == own));
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn later_processes_are_listed() {
+        let mut children: Vec<_> = (0..3)
+            .map(|_| std::process::Command::new("sleep").arg("600").spawn())
+            .map(|child| child.expect("`sleep` starts"))
+            .collect();
+        let pids: Vec<i32> = children.iter().map(|it| it.id().cast_signed()).collect();
+        // Pids of other processes may start over in between.
+        if pids.is_sorted() {
+            let listed = process_keys_since(pids[1]).expect("it is listed");
+            let listed: Vec<i32> = listed.iter().map(|key| key.pid).collect();
+            assert!(
+                !listed.contains(&pids[0]) && listed.contains(&pids[2]),
+                "{listed:?}"
+            );
+        }
+        for child in &mut children {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+        }
+        assert!(process_keys_since(pids[1]).is_none(), "it is reaped");
     }
 
     #[test]

@@ -27,6 +27,13 @@ use crate::proc::{self, ProcessKey};
 /// may therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
+/// The age of a command up to which only the processes that started after it are listed. In this time, no machine starts
+/// as many processes as there are pids.
+const MAX_PARTIAL_AGE: Duration = Duration::from_millis(100);
+
+/// The time after which all processes are listed again, to find those that an earlier search did not end in time.
+const FULL_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Turns this process into the parent of orphans among its descendants (Linux: child subreaper).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -46,11 +53,17 @@ pub(crate) struct OrphanScanner {
     /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
     own_limit: Option<u64>,
     /// `None` before the first scan.
-    known: Mutex<Option<Arc<Known>>>,
+    known: Mutex<Option<Known>>,
 }
 
-/// Processes that a scan need not read.
-type Known = BTreeMap<ProcessKey, Class>;
+/// The result of a scan of all processes.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The time of the scan.
+    time: Instant,
+    /// Processes that a scan need not read.
+    classes: Arc<BTreeMap<ProcessKey, Class>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Class {
@@ -99,7 +112,7 @@ impl OrphanScanner {
             own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
             known: Mutex::default(),
         };
-        scanner.scan(None);
+        scanner.scan(None, None);
         scanner
     }
 
@@ -128,7 +141,10 @@ impl OrphanScanner {
             is_marked: &is_marked,
             is_marked_child: &is_marked_child,
         };
-        search.run(|| self.scan(Some(mark.number)))
+        search.run(|| {
+            let is_young = mark.created.elapsed() < MAX_PARTIAL_AGE;
+            self.scan(Some(mark.number), is_young.then_some(leader))
+        })
     }
 
     /// Reaps the orphans of commands that this process has adopted.
@@ -172,19 +188,28 @@ impl OrphanScanner {
     }
 
     /// Returns all processes that may belong to the command with this number, or to an ended one, with their marks.
-    fn scan(&self, command: Option<u64>) -> Vec<Candidate> {
+    ///
+    /// With `since`, the first process of a command that started a moment ago, only later processes are listed, which all
+    /// others of the command are. So the end of a short task does not cost more on a machine with many processes.
+    fn scan(&self, command: Option<u64>, since: Option<i32>) -> Vec<Candidate> {
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
         let before = self.known.lock().clone();
         let is_first = before.is_none();
-        let (before, now) = (before.unwrap_or_default(), Instant::now());
-        let (mut known, mut candidates) = (Known::new(), Vec::new());
+        let now = Instant::now();
+        let is_recent = |known: &Known| now.duration_since(known.time) < FULL_SCAN_INTERVAL;
+        let since = since.filter(|_| before.as_ref().is_some_and(is_recent));
+        let later = since.and_then(proc::process_keys_since);
+        let is_complete = later.is_none();
+        let keys = later.unwrap_or_else(|| proc::process_keys().collect());
+        let before = before.map(|known| known.classes).unwrap_or_default();
+        let (mut classes, mut candidates) = (BTreeMap::new(), Vec::new());
         // An orphan may have been confirmed while its parent lived.
         let children: BTreeSet<i32> = own_children().into_iter().collect();
         // A leader belongs to its command, and has no children once it has ended.
         let mut skipped = CommandMark::leaders();
         skipped.insert(own_pid());
-        for key in proc::process_keys().filter(|key| !skipped.contains(&key.pid)) {
+        for key in keys.into_iter().filter(|key| !skipped.contains(&key.pid)) {
             let previous = before.get(&key).copied();
             let is_skipped = match previous {
                 Some(Class::NonTask) => !children.contains(&key.pid),
@@ -194,7 +219,7 @@ impl OrphanScanner {
                 Some(Class::SuspectedSince { .. }) | None => false,
             };
             if let Some(class) = previous.filter(|_| is_skipped) {
-                known.insert(key, class);
+                classes.insert(key, class);
                 continue;
             }
             let tries_variables = Class::tries_variables(previous, now);
@@ -203,16 +228,19 @@ impl OrphanScanner {
             };
             match self.class_of(&process, previous, now) {
                 Some(Class::SuspectedSince { .. }) if is_first => {
-                    known.insert(key, Class::NonTask);
+                    classes.insert(key, Class::NonTask);
                 }
                 Some(class) => {
-                    known.insert(key, class);
+                    classes.insert(key, class);
                 }
                 None => {}
             }
             candidates.push(process);
         }
-        *self.known.lock() = Some(Arc::new(known));
+        if is_complete {
+            let classes = Arc::new(classes);
+            *self.known.lock() = Some(Known { time: now, classes });
+        }
         candidates
     }
 

@@ -68,7 +68,7 @@ fn members_of_running_commands_are_skipped() -> io::Result<()> {
     let group = Pid::from_raw(leader_pid).expect("not 0");
     other.started(group);
     let is_read = |number| {
-        let found = scanner.scan(Some(number));
+        let found = scanner.scan(Some(number), None);
         found.iter().any(|process| process.stat.pid == pid)
     };
     assert!(is_read(own.number), "it is new");
@@ -90,11 +90,11 @@ fn number_of_another_command_does_not_hide() -> io::Result<()> {
     wait_until(|| proc::stat(pid).is_some_and(|stat| stat.session == pid));
     other.started(no_leader());
     for _ in 0..2 {
-        scanner.scan(Some(other.number));
+        scanner.scan(Some(other.number), None);
     }
     // It is in the session of a command, and has set the number of another one.
     let leader = Pid::from_raw(pid).expect("not 0");
-    let mut search = scanner.scan(Some(own.number));
+    let mut search = scanner.scan(Some(own.number), None);
     search.retain(|process| process.stat.session == raw(leader));
     assert_eq!(search.len(), 1, "it is found by its session");
     hidden.0.kill()
@@ -106,9 +106,32 @@ fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
     // No other process may be visible in a container.
     let _sleeper = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
     let scanner = scanner(folder.path());
-    let known = scanner.known.lock().clone().unwrap_or_default();
+    let known = scanner.known.lock().clone().expect("a scan was made");
     let is_confirmed = |class: &Class| matches!(class, Class::NonTask);
-    assert!(!known.is_empty() && known.values().all(is_confirmed));
+    assert!(!known.classes.is_empty() && known.classes.values().all(is_confirmed));
+    Ok(())
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn scan_since_leader_finds_later_processes() -> io::Result<()> {
+    let _alone = HIDDEN_CHILDREN.lock();
+    let folder = tempfile::tempdir()?;
+    let scanner = scanner(folder.path());
+    let mark = CommandMark::new(scanner.owner(), folder.path());
+    let earlier = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
+    let leader = start(mark.number, &["sleep", "600"])?;
+    let later = start(mark.number, &["env", "-i", "setsid", "sleep", "600"])?;
+    let [earlier, first, later] = [&earlier, &leader, &later].map(|it| it.0.id().cast_signed());
+    let pids = |since| {
+        let found = scanner.scan(Some(mark.number), since);
+        found.iter().map(|it| it.stat.pid).collect::<Vec<_>>()
+    };
+    let (all, some) = (pids(None), pids(Some(first)));
+    assert!(all.contains(&earlier) && all.contains(&later), "{all:?}");
+    assert!(some.contains(&later), "{some:?}");
+    // All are listed if pids have started over.
+    assert!(!some.contains(&earlier) || first < earlier, "{some:?}");
     Ok(())
 }
 
@@ -126,7 +149,7 @@ fn only_the_commands_processes_are_killed() -> io::Result<()> {
         .spawn()?;
     let mut sleeper = KillOnDrop(sleeper);
     let is_found = || {
-        let found = scanner.scan(None);
+        let found = scanner.scan(None, None);
         let variable = mark.variable.as_encoded_bytes();
         found
             .iter()
