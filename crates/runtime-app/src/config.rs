@@ -165,7 +165,7 @@ impl Config {
         }
     }
 
-    /// Reports whether worker-runner reads standard output, so that it may only contain messages.
+    /// Returns whether worker-runner reads standard output, so that it may only contain messages.
     pub(crate) fn uses_worker_runner_output(&self) -> bool {
         self.has_shutdown_source(ShutdownConfig::WorkerRunner)
             || self.monitoring.log.format == LogFormat::Workerproto

@@ -1,6 +1,6 @@
 //! A complete worker around an engine: command line, configuration, logs, status page, caches and shutdown.
 //!
-//! A program needs an engine and this:
+//! A complete program, with the process engine:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -28,12 +28,12 @@
 //! | `completions SHELL` | prints a script that completes commands and options |
 //!
 //! The [configuration](WorkerApp::engine) has the sections `worker`, `engine`, `webHooks` and `monitoring`, and
-//! `statusPort`. `engine` is that of the engine, typed and checked with the rest. Texts may refer to environment variables,
+//! `statusPort`. The engine defines the section `engine`, which is checked with the rest. Texts may refer to environment variables,
 //! files and secrets of Taskcluster, and the worker pool may override settings: see
 //! [`ConfigDocument`](runtime_worker::config::ConfigDocument).
 //!
-//! The crate is assembly: everything in it can be done with the other crates, and in another way. It is an application,
-//! so it reads the environment, installs the log of the process and listens to signals.
+//! The crate only assembles the others; a program can use them directly instead. It is an application, so it reads the
+//! environment, installs the log of the process and listens to signals.
 
 mod account;
 mod args;

@@ -128,16 +128,16 @@ impl<S> WorkerApp<S> {
 impl WorkerApp<WithEngine> {
     /// Runs the program with the arguments of the process, and returns its exit code.
     ///
-    /// Errors are written to standard error. The exit code is 0 for success, 1 for errors, 2 for wrong arguments, and that
-    /// of the task for `run-task` with one failed task. A worker that stops on its own has the codes of generic-worker:
+    /// Errors are written to standard error. The exit code is 0 for success, 1 for errors, 2 for wrong arguments. For
+    /// `run-task` with one failed task, it is the exit code of the task. A worker that stops on its own has the codes of generic-worker:
     ///
-    /// | code | the worker has stopped because |
+    /// | code | cause |
     /// | --- | --- |
-    /// | 0 | of a signal, or it reached `maxTasks` or `maxLifeTime` |
-    /// | 68 | it was idle for `plugins.idleStop` |
-    /// | 69 | of internal errors |
-    /// | 70 | worker-manager requested it |
-    /// | 72 | its machine ends, worker-runner requested it, or its registration cannot be renewed |
+    /// | 0 | a signal, `maxTasks` or `maxLifeTime` |
+    /// | 68 | no task for the time of `plugins.idleStop` |
+    /// | 69 | internal errors |
+    /// | 70 | a request of worker-manager |
+    /// | 72 | the end of the machine, a request of worker-runner, or a registration that cannot be renewed |
     #[must_use]
     pub fn run(self) -> ExitCode {
         self.run_with(std::env::args_os())

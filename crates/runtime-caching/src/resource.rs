@@ -45,7 +45,7 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
     /// Frees the resource, under the contract of [`Disposable::dispose`](runtime_gc::Disposable::dispose).
     ///
     /// Another resource for the same key may be constructed meanwhile, so two resources must not share a path.
-    /// After [`InUse`](DisposeError::InUseElsewhere) the resource stays in the cache, unless it was replaced or purged.
+    /// After [`InUseElsewhere`](DisposeError::InUseElsewhere) the resource stays in the cache, unless it was replaced or purged.
     ///
     /// # Errors
     ///

@@ -21,7 +21,8 @@
 //!   during a request. After a 401, a call waits for new credentials.
 //! - **Transient failures are retried**, with exponential backoff, full jitter, a time budget and `Retry-After`. Errors
 //!   have status, code, message and the ids under which the service logged the request, even if a proxy sent HTML.
-//! - **Claims are not lost.** A `claimWork` request is never cancelled in flight and never repeated.
+//! - **Claims are not lost.** A `claimWork` request is never repeated. Dropping its call does not cancel it; dropping
+//!   the client does.
 //! - **Artifacts are stored completely or not at all.** A source is hashed and sent in one pass, and a source that
 //!   changes is an error. Each attempt uses a new URL. An attempt fails when it makes no progress, but the whole upload
 //!   may take any time.

@@ -15,7 +15,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | [`ResourceUnavailable`](Self::ResourceUnavailable) | `resource-unavailable`, the message in the task log | none |
 /// | [`NonFatalInternal`](Self::NonFatalInternal) | `internal-error` | none: already reported |
 /// | [`FatalInternal`](Self::FatalInternal) | `internal-error` | stops gracefully |
-/// | [`Other`](Self::Other) | `internal-error` | reports it to the monitor |
+/// | [`Other`](Self::Other) | `internal-error` | none; it is reported to the monitor |
 ///
 /// Every `internal-error` counts towards the number of consecutive ones after which a worker stops gracefully, 5 by
 /// default. Thus an error of an unknown type stops the worker only if it recurs. With

@@ -15,8 +15,8 @@
 //! 2. Engine and plugins receive the context, a [`Monitor`] tagged with the task, and the [`Environment`].
 //! 3. The engine writes to the [log drain](TaskContext::log_drain). Any number of
 //!    [readers](TaskContext::new_log_reader) follow the log, each at its own speed.
-//! 4. Meanwhile the worker reclaims the task. Each reclaim replaces the [`Credentials`]; a conflict
-//!    [stops](StopReason) the task, because its run was resolved elsewhere.
+//! 4. Meanwhile the worker reclaims the task. Each reclaim replaces the [`Credentials`]; if the
+//!    queue refuses, the run belongs to another worker, and the task is [stopped](StopReason).
 //! 5. Plugins [upload](TaskContext::upload) artifacts, the worker closes the log and resolves the run.
 //! 6. Dropping the hooks, handles and temporary folders of the task releases them.
 //!
@@ -26,7 +26,7 @@
 //! | --- | --- |
 //! | an engine or a plugin | [`TaskContext`], [`Environment`], [`TaskError`] |
 //! | a worker | [`TaskContextController`], [`LifeCycleTracker`], [`Services`] |
-//! | an adapter | the ports: [`queue::Queue`], [`index::Index`], [`artifact::ArtifactUploader`], [`RequestAuthorizer`], [`monitor::MonitorSink`], [`webhook::WebHookServer`], [`clock::Clock`] |
+//! | an adapter | the ports: [`queue::Queue`], [`index::Index`], [`object::Objects`], [`purge_cache::PurgeCache`], [`Deployment`], [`artifact::ArtifactUploader`], [`RequestAuthorizer`], [`monitor::MonitorSink`], [`webhook::WebHookServer`], [`clock::Clock`] |
 //!
 //! # Example
 //!

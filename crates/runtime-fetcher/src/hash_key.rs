@@ -39,7 +39,7 @@ impl HashKey {
         Self(format!("{kind}:{}", hex(&Sha256::digest(bytes))))
     }
 
-    /// Returns the key with a namespace, which differs from the keys of all other namespaces and of none.
+    /// Returns the key with a namespace, which differs from the keys of all other namespaces, and from keys without one.
     pub(crate) fn within(&self, namespace: &str) -> Self {
         // Hashed instead of joined: no separator is forbidden in namespaces and kinds.
         Self::new(namespace, [&self.0])

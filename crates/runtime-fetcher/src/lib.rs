@@ -14,7 +14,7 @@
 //! | Unpack an archive | `DirectoryTarget` (feature `unpack`) |
 //! | Read the bytes during the transfer | [`stream::fetch_as_stream`] |
 //! | Report progress | [`FetchContext::for_task`], [`FetchContext::with_listener`], [`FetchProgress`] |
-//! | Key and protect a cache | [`Reference::hash_key`] and [`Reference::scopes`] |
+//! | Find the key and the scopes for your own cache | [`Reference::hash_key`] and [`Reference::scopes`] |
 //! | Add a kind of reference | implement [`Fetcher`] and [`Reference`], add it to a [`Combine`] |
 //! | Add a destination | implement [`Target`] |
 //!
@@ -53,7 +53,7 @@
 //!   is an `anyOf` instead of a `oneOf`, which is equivalent for such fetchers.
 //! * [`Combine`] adds the name of a fetcher to its hash keys, where Go adds its index: adding a fetcher leaves the keys of
 //!   caches on disk valid. The fetchers of this crate need no such namespace.
-//! * Exhausted retries resolve the task as `resource-unavailable`, as [`FetchError::Exhausted`]. In Go they are a broken
+//! * Exhausted retries are [`FetchError::Exhausted`] and resolve the task as `resource-unavailable`. In Go they are a broken
 //!   reference, `malformed-payload`.
 //! * Hash keys are hashes, since URLs may contain tokens. The key of a URL with hashes has all given hashes, where Go uses
 //!   one, so that a cached copy satisfies every hash of its reference.

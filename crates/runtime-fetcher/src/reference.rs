@@ -24,7 +24,7 @@ pub trait Fetcher: Send + Sync + fmt::Debug {
     /// Returns the namespace that [`Combine`](crate::Combine) adds to the hash keys of this fetcher's references; the
     /// [name](Self::name) by default.
     ///
-    /// It keeps the keys of fetchers apart that create them independently. The fetchers of this crate return `None`:
+    /// It separates the keys of fetchers that were written independently. The fetchers of this crate return `None`:
     /// their keys cannot collide, so an artifact that is found through the index shares the cached copy of the artifact.
     fn key_namespace(&self) -> Option<&'static str> {
         Some(self.name())
@@ -77,9 +77,10 @@ pub trait Reference: Send + Sync + fmt::Debug {
     /// hashes.
     fn hash_key(&self) -> HashKey;
 
-    /// Returns the part of the cache key that stands for the place of the bytes, by default that of the bytes.
+    /// Returns the part of the cache key that identifies the source of the bytes. Default: the
+    /// [hash key](Self::hash_key).
     ///
-    /// References with one [`hash_key`](Self::hash_key) and several places, such as URLs of the same bytes, share a cached
+    /// References with one hash key and several sources, such as URLs of the same bytes, share a cached
     /// copy, but neither a transfer nor its failure.
     fn source_key(&self) -> HashKey {
         self.hash_key()

@@ -7,8 +7,8 @@
 //! | operators | [`GarbageCollector::explain`] returns the planned evictions in order, with their reasons |
 //! | tests | a [`SystemStats`] provides the statistics |
 //!
-//! Idle resources are evicted by [`CostClass`], cheapest first, and by last use within a class, until no
-//! limit is exceeded. A failed disposal is retried later; meanwhile the collection evicts other resources.
+//! Idle resources are evicted by [`CostClass`], cheapest first, and by last use within a class, until each
+//! exceeded limit reaches its target. A failed disposal is retried later; meanwhile the collection evicts other resources.
 //!
 //! # Invariants
 //!

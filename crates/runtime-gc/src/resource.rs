@@ -41,12 +41,12 @@ struct ResourceState {
     uses: UseCount,
     /// A [`MonotonicNanos`].
     last_used: AtomicI64,
-    registration: Mutex<Option<Registration>>,
+    link: Mutex<Option<RegistryLink>>,
 }
 
 /// The registry entry of a resource, to be notified when a watched resource becomes idle.
 #[derive(Clone)]
-pub(crate) struct Registration {
+pub(crate) struct RegistryLink {
     pub(crate) listener: Weak<dyn IdleListener>,
     pub(crate) id: ResourceId,
 }
@@ -70,7 +70,7 @@ impl DisposableResource {
         let state = ResourceState {
             uses: UseCount::new(),
             last_used: AtomicI64::new(MonotonicNanos::now().earlier(idle).0),
-            registration: Mutex::new(None),
+            link: Mutex::new(None),
         };
         Self {
             state: Arc::new(state),
@@ -143,21 +143,21 @@ impl DisposableResource {
     }
 
     /// Links the count to its registry entry. Returns `false` if it is registered already.
-    pub(crate) fn attach(&self, registration: Registration) -> bool {
-        let mut current = self.state.registration.lock();
+    pub(crate) fn attach(&self, link: RegistryLink) -> bool {
+        let mut current = self.state.link.lock();
         // Two registry entries for one count would each dispose of the resource.
-        current.is_none() && current.replace(registration).is_none()
+        current.is_none() && current.replace(link).is_none()
     }
 
     pub(crate) fn detach(&self) {
-        drop(self.state.registration.lock().take());
+        drop(self.state.link.lock().take());
     }
 
     #[cold]
     fn notify_idle(&self) {
         // Cloned, so that the registry is not called under this lock.
-        let registration = self.state.registration.lock().clone();
-        if let Some(Registration { listener, id }) = registration
+        let link = self.state.link.lock().clone();
+        if let Some(RegistryLink { listener, id }) = link
             && let Some(listener) = listener.upgrade()
         {
             listener.on_idle(id);

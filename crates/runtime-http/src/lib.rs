@@ -24,8 +24,6 @@
 //! assert!(backoff.next_delay(max_delay) <= Duration::from_millis(250));
 //! assert!(backoff.next_delay(max_delay) <= Duration::from_millis(500));
 //! ```
-//!
-//! # Features
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;

@@ -10,7 +10,7 @@ use runtime_core::clock::duration_until;
 
 /// The longest delay that [`retry_after`] returns.
 ///
-/// Every retry budget in the workspace is far shorter, so a caller gives up the same way. A bounded delay can be added to
+/// Every retry budget in the workspace is far shorter, so the bound changes no decision to give up. A bounded delay can be added to
 /// a time without an overflow check.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 

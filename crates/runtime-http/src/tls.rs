@@ -36,7 +36,7 @@ pub enum TlsError {
 
 /// Returns a TLS configuration that trusts the platform's root certificates and those in `extra_roots` (PEM).
 ///
-/// A root is also accepted as the certificate of a server, which a self-signed certificate is.
+/// A server may present a root itself, so self-signed certificates work.
 ///
 /// # Errors
 ///

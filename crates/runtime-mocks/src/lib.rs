@@ -1,6 +1,6 @@
 //! A test kit for workers: mocks of the ports, and an embedded Taskcluster.
 //!
-//! A mock is a pair: an object for the code under test, and a handle for the test.
+//! Most mocks are pairs: an object for the code under test, and a handle for the test.
 //!
 //! | to test | use |
 //! | --- | --- |

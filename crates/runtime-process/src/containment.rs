@@ -8,15 +8,15 @@ use runtime_core::Monitor;
 use crate::cgroup::CgroupParents;
 use crate::marks::LiveOwners;
 use crate::orphans::kill_leftovers;
-use crate::settings::{CgroupPlacement, EngineSettings};
+use crate::settings::{CgroupSetting, EngineSettings};
 use crate::walls::Walls;
 
 /// Finds out where control groups can be created.
-pub(crate) fn find_cgroups(placement: &CgroupPlacement) -> CgroupParents {
-    match placement {
-        CgroupPlacement::Disabled => CgroupParents::none(),
-        CgroupPlacement::BelowOwn => CgroupParents::below_own(),
-        CgroupPlacement::Below(parent) => CgroupParents::below(parent),
+pub(crate) fn find_cgroups(setting: &CgroupSetting) -> CgroupParents {
+    match setting {
+        CgroupSetting::Disabled => CgroupParents::none(),
+        CgroupSetting::BelowOwn => CgroupParents::below_own(),
+        CgroupSetting::Below(parent) => CgroupParents::below(parent),
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn describe(
         Walls::describe,
     );
     let support = cgroups.support();
-    let found = if matches!(settings.cgroups, CgroupPlacement::Disabled) {
+    let found = if matches!(settings.cgroups, CgroupSetting::Disabled) {
         "control groups are disabled".to_owned()
     } else {
         support.to_string()
@@ -56,7 +56,7 @@ pub(crate) fn report(
     let line = describe(walls, settings, cgroups);
     match settings.cgroups {
         // It was asked for, and does not work.
-        CgroupPlacement::Below(_) if !cgroups.support().is_available() => monitor.warn(line),
+        CgroupSetting::Below(_) if !cgroups.support().is_available() => monitor.warn(line),
         _ => monitor.info(line),
     }
 }

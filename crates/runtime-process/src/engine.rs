@@ -22,7 +22,7 @@ use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
 use crate::payload::ProcessPayload;
 use crate::sandbox_builder::ProcessSandboxBuilder;
-use crate::settings::{CgroupPlacement, EngineSettings};
+use crate::settings::{CgroupSetting, EngineSettings};
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 use crate::walls::Walls;
@@ -62,7 +62,7 @@ impl ProcessEngine {
 
     /// Sets whether this process becomes the parent of orphans of tasks (Linux: child subreaper) and reaps them, even if
     /// control groups can end all processes of tasks. Without such groups it always does, since orphans could hide
-    /// from it otherwise. Default: `false`, because it affects the whole process.
+    /// from it otherwise. Isolated tasks have no orphans. Default: `false`, because it affects the whole process.
     ///
     /// Use it if process 1 does not reap orphans, as in many containers: zombies would accumulate. Orphans of processes
     /// that other parts of the program start are adopted too, and are neither killed nor reaped.
@@ -77,14 +77,14 @@ impl ProcessEngine {
     /// user. Default: the worker's own groups, if this user may create groups there.
     #[must_use]
     pub fn cgroup_parent(mut self, parent: impl Into<PathBuf>) -> Self {
-        self.settings.cgroups = CgroupPlacement::Below(parent.into());
+        self.settings.cgroups = CgroupSetting::Below(parent.into());
         self
     }
 
     /// Disables control groups.
     #[must_use]
     pub fn without_cgroups(mut self) -> Self {
-        self.settings.cgroups = CgroupPlacement::Disabled;
+        self.settings.cgroups = CgroupSetting::Disabled;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use crate::cgroup::{CgroupParents, CreateCgroupError, Limits};
 use crate::limits::{InvalidLimitError, TaskLimits};
-use crate::settings::{CgroupPlacement, EngineSettings};
+use crate::settings::{CgroupSetting, EngineSettings};
 
 /// The limits of the settings cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub(crate) fn probe_settings(
 ) -> Result<Vec<&'static str>, LimitsError> {
     let limits = settings.limits;
     limits.check()?;
-    let is_disabled = matches!(settings.cgroups, CgroupPlacement::Disabled);
+    let is_disabled = matches!(settings.cgroups, CgroupSetting::Disabled);
     if is_disabled && limits.is_any_set() && !limits.best_effort {
         return Err(LimitsError::CgroupsDisabled { limits });
     }

@@ -1,10 +1,10 @@
 //! An engine that runs tasks as processes of the worker's machine.
 //!
 //! Each task gets its own folder and an environment without the worker's variables. Without isolation, each of its
-//! commands leads a session and a process group, joins a control group if this user may create one, and carries two marks that all its
-//! processes inherit: an environment variable, and a number as the limit of file locks. The engine uses all of them to
-//! kill every process of a command when it ends, and the marks and groups to find processes that a crashed worker left
-//! running. When its worker starts, it logs what it can contain.
+//! commands leads a session and a process group. If the worker may create control groups, the command has one. All its
+//! processes inherit two marks: an environment variable, and a limit of file locks that identifies the command. The
+//! engine uses all of them to kill every process of a command when it ends, and the marks and groups to find processes
+//! that a crashed worker left running. When the worker starts, the engine logs what it can contain.
 //!
 //! By default, tasks run as the worker's user and can read its files. With an [isolation](TaskIsolation), each command
 //! runs behind walls of `runtime-sandbox`: as another user, with the system folders, its own folder, caches and inputs

@@ -17,7 +17,7 @@ pub(crate) struct EngineSettings {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) kill_sequence: KillSequence,
     pub(crate) adopts_orphans: bool,
-    pub(crate) cgroups: CgroupPlacement,
+    pub(crate) cgroups: CgroupSetting,
     /// The file in which the kernel counts OOM kills of the machine.
     pub(crate) vmstat: PathBuf,
     pub(crate) isolation: TaskIsolation,
@@ -32,7 +32,7 @@ pub(crate) struct EngineSettings {
 
 /// The parent of the control groups of commands.
 #[derive(Clone, Debug)]
-pub(crate) enum CgroupPlacement {
+pub(crate) enum CgroupSetting {
     Disabled,
     BelowOwn,
     Below(#[cfg_attr(not(unix), expect(dead_code, reason = "only Linux has them"))] PathBuf),
@@ -44,7 +44,7 @@ impl Default for EngineSettings {
             env: BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]),
             kill_sequence: KillSequence::default(),
             adopts_orphans: false,
-            cgroups: CgroupPlacement::BelowOwn,
+            cgroups: CgroupSetting::BelowOwn,
             vmstat: "/proc/vmstat".into(),
             isolation: TaskIsolation::default(),
             network: TaskNetwork::default(),

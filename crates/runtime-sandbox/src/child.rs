@@ -99,7 +99,7 @@ impl SandboxChild {
     }
 
     /// Returns the id of the user that the command runs as, if the worker is root and the wall
-    /// [`User`](Wall::User) was asked for without a certain user.
+    /// [`User`](Wall::User) was requested without an explicit user.
     pub fn user(&self) -> Option<u32> {
         self.process.user()
     }

@@ -159,9 +159,9 @@ impl SandboxCommand {
         self
     }
 
-    /// Creates the control group of the command below other parents than the worker's own groups.
+    /// Creates the control group of the command below these parents instead of the worker's own groups.
     ///
-    /// The command then has a group even without [`Limits`] that need one, as far as the parents can have any.
+    /// The command then has a group even without [`Limits`] that need one, if the parents allow it.
     pub fn cgroup_parents(mut self, parents: &Arc<CgroupParents>) -> Self {
         self.cgroup_parents = Some(Arc::clone(parents));
         self

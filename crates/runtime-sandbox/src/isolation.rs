@@ -25,7 +25,7 @@ pub enum Wall {
     ControlGroups,
     /// A network with a loopback interface only.
     Network,
-    /// A filter that refuses system calls which only attacks need.
+    /// A filter that refuses system calls that most escapes need, but few programs.
     SystemCalls,
     /// A Landlock domain: files of its [`FileView`] only, no signals and no abstract sockets to the outside.
     Landlock,
@@ -94,7 +94,7 @@ impl Isolation {
     /// The default range of user ids: above those of accounts, containers and systemd.
     pub const DEFAULT_USERS: RangeInclusive<u32> = 2_000_000_000..=2_000_065_535;
 
-    /// No walls. The command runs as the worker's user, and only its processes are tracked and ended.
+    /// No walls. The command runs as the worker's user, and its processes are merely tracked and ended.
     pub fn none() -> Self {
         Self {
             walls: 0,
@@ -114,7 +114,7 @@ impl Isolation {
             .with(Wall::SystemCalls)
     }
 
-    /// All walls, for commands of strangers.
+    /// All walls, for untrusted commands.
     pub fn strict() -> Self {
         Wall::ALL.into_iter().fold(Self::none(), Self::with)
     }

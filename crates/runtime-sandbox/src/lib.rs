@@ -52,7 +52,7 @@
 //!
 //! # System calls
 //!
-//! The wall `SystemCalls` refuses calls with `EPERM` that few programs and most escapes need:
+//! The wall `SystemCalls` refuses, with `EPERM`, calls that most escapes need, but few programs:
 //!
 //! | calls | reason |
 //! | --- | --- |
@@ -60,13 +60,13 @@
 //! | `bpf`, `io_uring_*`, `kcmp`, `lookup_dcookie`, `perf_event_open`, `userfaultfd` | large parts of the kernel with a history of escapes |
 //! | `acct`, `delete_module`, `finit_module`, `init_module`, `kexec_*`, `nfsservctl`, `quotactl`, `reboot`, `swapoff`, `swapon`, `syslog`, `vhangup` | they act on the machine |
 //! | `clock_settime`, `setdomainname`, `sethostname`, `settimeofday` | they act on the machine or on all of the sandbox |
-//! | `mount` and its successors, `chroot`, `pivot_root`, `setns`, `umount2`, `fanotify_init` | the files stay as they are |
-//! | `clone` and `unshare` with flags for namespaces | a user namespace opens code that only root reaches otherwise |
+//! | `mount` and its successors, `chroot`, `pivot_root`, `setns`, `umount2`, `fanotify_init` | they change the files that the sandbox sees |
+//! | `clone` and `unshare` with flags for namespaces | a user namespace exposes kernel code that otherwise only root reaches |
 //! | `clone3`, with `ENOSYS` | a filter cannot read its flags; programs fall back to `clone` |
 //! | `open_by_handle_at` | it opens files without their path |
 //! | `ioctl` with `TIOCSTI` or `TIOCLINUX` | they type into a terminal |
 //! | `socket` of other families than local, internet and netlink, with `EAFNOSUPPORT` | `AF_VSOCK` and others ignore network namespaces |
-//! | `ioperm`, `iopl`, `uselib`; with `ENOSYS` all calls of 32-bit programs and of x32 | other tables would pass the list |
+//! | `ioperm`, `iopl`, `uselib`; with `ENOSYS` all calls of 32-bit programs and of x32 | their numbers of calls differ, so that the filter would not match them |
 //!
 //! Programs that create sandboxes themselves, such as browsers, need [`Isolation::without`] this wall.
 //!

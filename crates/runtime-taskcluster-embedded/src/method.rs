@@ -23,7 +23,7 @@ pub(crate) enum Handler {
 
 /// The part of a payload that is secret.
 #[derive(Clone, Copy)]
-pub(crate) enum SecretPayload {
+pub(crate) enum SecretPart {
     None,
     Field(&'static str),
     All,
@@ -55,7 +55,7 @@ pub(crate) struct Method {
     path: &'static str,
     pub(crate) schema: Option<&'static Schema>,
     /// The part of the payload that error responses do not repeat.
-    secret_payload: SecretPayload,
+    secret_payload: SecretPart,
     pub(crate) authentication: Authentication,
     pub(crate) handler: Handler,
 }
@@ -74,7 +74,7 @@ impl Method {
             verb,
             path,
             schema: None,
-            secret_payload: SecretPayload::None,
+            secret_payload: SecretPart::None,
             authentication: Authentication::Clients,
             handler,
         }
@@ -115,7 +115,7 @@ impl Method {
     }
 
     /// Sets the part of the payload that error responses do not repeat.
-    pub(crate) const fn with_secret_payload(mut self, secret: SecretPayload) -> Self {
+    pub(crate) const fn with_secret_payload(mut self, secret: SecretPart) -> Self {
         self.secret_payload = secret;
         self
     }
@@ -129,8 +129,8 @@ impl Method {
     /// Returns the payload for an error response.
     pub(crate) fn public_payload(&self, payload: &Value) -> Value {
         match (self.secret_payload, payload) {
-            (SecretPayload::None, _) => payload.clone(),
-            (SecretPayload::Field(name), Value::Object(fields)) => {
+            (SecretPart::None, _) => payload.clone(),
+            (SecretPart::Field(name), Value::Object(fields)) => {
                 let mut fields = fields.clone();
                 fields.insert(name.to_owned(), json!(OMITTED));
                 Value::Object(fields)

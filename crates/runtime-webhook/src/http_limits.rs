@@ -25,8 +25,8 @@ pub struct HttpLimits {
     /// ends with an error. 2 minutes by default.
     pub body_timeout: Duration,
 
-    /// The maximum time until the handler of a hook responds, which starts again while it reads data of the request. The
-    /// future of the handler is then dropped, and the client gets 503. 10 minutes by default.
+    /// The maximum time until the handler of a hook responds. It restarts whenever the handler reads data of the request.
+    /// When it is exceeded, the future of the handler is dropped, and the client gets 503. 10 minutes by default.
     ///
     /// The body of the response is not limited, nor is an upgraded connection.
     pub response_timeout: Duration,

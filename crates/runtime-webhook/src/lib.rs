@@ -57,7 +57,7 @@
 //!
 //! | client | response |
 //! | --- | --- |
-//! | requests an unknown hook | 404, in constant time |
+//! | requests an unknown hook | 404; its duration reveals nothing about the ids of hooks |
 //! | sends a head that is too large or has too many fields | 431 |
 //! | sends a malformed head | 400 |
 //! | sends an incomplete head or no TLS handshake | disconnected after [`HttpLimits::header_timeout`] |

@@ -8,7 +8,7 @@ use runtime_core::webhook::Handler;
 use tokio::net::TcpListener;
 
 use crate::options::ServerOptions;
-use crate::server::{AttachedHook, Fallback, RunningServer, accept_connections};
+use crate::server::{AbortServerOnDrop, AttachedHook, Fallback, accept_connections};
 use crate::shared_api::{listening_server, server_option_methods};
 
 /// Serves hooks on 127.0.0.1, for clients on the same machine.
@@ -18,7 +18,7 @@ use crate::shared_api::{listening_server, server_option_methods};
 /// all connections; [`stop`](Self::stop) lets requests finish.
 #[derive(Debug)]
 pub struct LocalhostServer {
-    server: RunningServer,
+    server: AbortServerOnDrop,
     address: SocketAddr,
 }
 

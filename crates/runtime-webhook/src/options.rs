@@ -7,7 +7,7 @@ use std::time::Duration;
 use runtime_core::Monitor;
 
 use crate::http_limits::HttpLimits;
-use crate::server::{Fallback, HookServer, RunningServer};
+use crate::server::{AbortServerOnDrop, Fallback, HookServer};
 #[cfg(any(feature = "localtunnel", feature = "websocktunnel"))]
 use crate::{
     tunnel_server::{TunnelServer, TunnelSetupError},
@@ -23,9 +23,9 @@ pub(crate) struct ServerOptions {
 }
 
 impl ServerOptions {
-    pub(crate) fn into_server(self) -> RunningServer {
+    pub(crate) fn into_server(self) -> AbortServerOnDrop {
         let server = HookServer::new(self.limits, &self.monitor, self.fallback);
-        RunningServer(Arc::new(server))
+        AbortServerOnDrop(Arc::new(server))
     }
 }
 
@@ -55,7 +55,7 @@ impl TunnelOptions {
     pub(crate) fn into_parts(
         self,
         server_url: &str,
-    ) -> Result<(RunningServer, Arc<TunnelState>, TunnelServer), TunnelSetupError> {
+    ) -> Result<(AbortServerOnDrop, Arc<TunnelState>, TunnelServer), TunnelSetupError> {
         let tls = match self.tls {
             Some(config) => config,
             // Lenient: a machine without root certificates can still reach a server without TLS.

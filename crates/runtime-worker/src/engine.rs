@@ -1,8 +1,8 @@
 //! The traits that an engine implements to run tasks.
 //!
-//! When a worker starts, it [prepares](Engine::prepare) the engine. For each task the worker creates a [`SandboxBuilder`] with the [`Engine`], lets plugins configure it, starts it,
-//! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
-//! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
+//! When a worker starts, it [prepares](Engine::prepare) the engine. For each task, it creates a [`SandboxBuilder`] and
+//! lets plugins configure it. Then it starts the [`Sandbox`], waits for its end and reads the [`ResultSet`]. It makes
+//! these calls once and in this order. Plugins may call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
 //! A call that exceeds [`Timing::stage_timeout`](crate::Timing::stage_timeout) is dropped, and so is a
 //! [`wait`](Sandbox::wait) for a killed task that has not ended in time; the run is then an internal error.
@@ -122,7 +122,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
 /// The configuration of a sandbox before it starts.
 ///
-/// The default methods return an error: an engine implements the ones that it supports, and lists them in
+/// By default, each optional method returns an error. An engine implements those that it supports, and lists them in
 /// [`Engine::capabilities`].
 #[async_trait]
 pub trait SandboxBuilder: Send {
@@ -194,8 +194,8 @@ pub trait Sandbox: Send + Sync {
 
     /// Ends the task if it still runs, and returns when all of its parts have ended. Allows repeated calls.
     ///
-    /// An engine may ask the task to exit first, but must have ended it after `within`. An engine that takes longer by
-    /// [`Timing::hang_timeout`](crate::Timing::hang_timeout) is given up: the run is resolved, and the worker stops.
+    /// An engine may ask the task to exit first, but must have ended it after `within`. An engine that takes
+    /// [`Timing::hang_timeout`](crate::Timing::hang_timeout) longer is given up: the run is resolved, and the worker stops.
     ///
     /// # Cancel safety
     ///

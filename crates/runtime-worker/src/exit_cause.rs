@@ -44,7 +44,7 @@ impl ExitCause {
     /// | --- | --- |
     /// | 0 | a request, the maximum number of tasks or life time |
     /// | 68 | `idle-stop` |
-    /// | 69 | an internal error, for which the worker stopped itself |
+    /// | 69 | internal errors, after which the worker stopped itself |
     /// | 70 | `worker-manager` |
     /// | 72 | another source: the machine ends |
     #[must_use]

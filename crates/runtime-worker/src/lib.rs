@@ -4,8 +4,8 @@
 //! | --- | --- | --- |
 //! | a way to run tasks | [`Engine`] | claims, reclaims, cancellation, reports |
 //! | behaviour around tasks | [`Plugin`] | a call at each stage of a task |
-//! | commands as processes | – (use `ProcessEngine` of `runtime-process`) | a complete worker |
 //!
+//! `runtime-process` has an engine that runs commands as processes, and `runtime-app` a complete worker around an engine.
 //! [`plugins`] contains the standard plugins: task log, artifacts, caches and inputs, environment variables, time limit,
 //! exit codes, resource usage, and plugins that stop an idle, broken or hanging worker.
 //!
@@ -15,7 +15,7 @@
 //! - It reclaims a running task through outages of the queue until the claim is definitely lost.
 //! - It polls for cancellation, and treats a conflict in any request as the loss of the claim.
 //! - It resolves each run once. The first stop reason wins. After an immediate stop it reports before it uploads.
-//! - A panic in an engine or plugin, and a call that exceeds its [limit](Timing), is an internal error of that task, with an
+//! - A panic in an engine or plugin, or a call that exceeds its [limit](Timing), is an internal error of that task, with an
 //!   incident in its log and in the monitor.
 //!
 //! # How a run ends
@@ -24,10 +24,10 @@
 //! | --- | --- | --- | --- |
 //! | [`Exit`] | engine | exit code or signal of the task | the first [`Verdict`] |
 //! | [`Verdict`] | engine result and plugins | success, failure or intermittent failure; the worst one counts | a [`Resolution`] |
-//! | [`StopReason`](runtime_core::StopReason) | worker | why a run is stopped before it has a verdict | `RunError::Stopped` |
+//! | [`StopReason`](runtime_core::StopReason) | worker | why a run is stopped before it is reported | `RunError::Stopped` |
 //! | [`TaskError`](runtime_core::TaskError) | engine, plugins | why a stage failed | `RunError::Failed` |
 //! | `RunError` (internal) | the stages of a run | the reason for a missing verdict: `Stopped` or `Failed` | a [`Resolution`] |
-//! | [`Resolution`] | worker | the report to the queue, or `Abandoned` if the claim is lost | part of the [`TaskReport`](report::TaskReport) |
+//! | [`Resolution`] | worker | the report to the queue, or `Abandoned` if nothing is reported | part of the [`TaskReport`](report::TaskReport) |
 //!
 //! # Example
 //!
@@ -54,7 +54,7 @@
 //! }
 //! ```
 
-mod backoff;
+mod delays;
 mod engine;
 mod error_limit;
 mod exit_cause;

@@ -147,7 +147,7 @@ pub trait TaskPlugin: Send {
         Ok(())
     }
 
-    /// Called if the run has no verdict, also after `finished` of any plugin failed. The log is closed and can be extracted.
+    /// Called if the run has no verdict, or if `finished` of any plugin failed. The log is closed and can be extracted.
     ///
     /// # Errors
     ///

@@ -102,7 +102,7 @@ impl TaskReportBuilder {
         self.report.lock().exit = Some(exit);
     }
 
-    /// Reports whether the task has ended.
+    /// Returns whether the engine had a result.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.report.lock().exit.is_some()

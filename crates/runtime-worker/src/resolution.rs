@@ -17,7 +17,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Reports whether the exit code is 0.
+    /// Returns whether the exit code is 0.
     #[must_use]
     pub fn success(self) -> bool {
         self == Self::Code(0)
@@ -43,7 +43,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// A plugin's judgement of a task's result, ordered from best to worst.
+/// The judgement of a task's result by engine and plugins, ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The task succeeded.
@@ -63,7 +63,7 @@ pub enum Resolution {
     Failed,
     /// The worker reports an exception.
     Exception(ExceptionReason),
-    /// The worker no longer holds the run and reports nothing.
+    /// The worker reports nothing: it no longer holds the run, or no time is left.
     Abandoned(StopReason),
 }
 

@@ -1,8 +1,8 @@
 //! Building blocks for Taskcluster workers.
 //!
 //! This crate has no code. It re-exports the `runtime-*` crates under one name and one version: the shared
-//! vocabulary of `runtime-core` (task context, environment, errors, ports) at the root, and each other crate as a
-//! module behind a feature of the same name.
+//! vocabulary of `runtime-core` (task context, environment, errors, ports) at the root, and most other crates as
+//! modules behind features of the same names.
 //!
 //! Depend on this crate to write a worker. To write a library, such as an engine or a plugin, depend on
 //! `runtime-core` and the crates that it uses. The package is called `worker-runtime`, the library `runtime`:
@@ -15,11 +15,11 @@
 //! | to write | enable |
 //! | --- | --- |
 //! | a complete worker around an engine | `app`, and `process` or `worker` |
-//! | a worker that runs tasks as processes of its machine, put together by itself | `client`, `monitoring`, `process`, `webhook` |
+//! | a worker that you assemble yourself, which runs tasks as processes | `client`, `monitoring`, `process`, `webhook` |
 //! | a worker with another engine | `client`, `monitoring`, `webhook`, `worker` |
 //! | either, with caches and inputs of tasks | `mounts` in addition |
 //! | a program that caches or fetches inputs | `caching`, `fetcher` |
-//! | a program that runs commands of strangers | `sandbox` |
+//! | a program that runs untrusted commands | `sandbox` |
 //! | tests | `mocks`, as a dev-dependency |
 //!
 //! # Example

@@ -2,6 +2,7 @@
 //!
 //! The checks also run as a test of this package, so `cargo test` includes them.
 
+mod code_tour;
 mod doc_comments;
 pub(crate) mod layering;
 mod manifests;
@@ -83,6 +84,7 @@ fn problems(sh: &Shell, files: &[File]) -> Result<Vec<Problem>> {
             problems.extend(manifests::check(file));
         }
     }
+    problems.extend(code_tour::check(files));
     problems.extend(toolchain::check(files));
     problems.extend(modules::check(files));
     problems.extend(names::check(files));

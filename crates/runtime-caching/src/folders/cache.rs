@@ -33,8 +33,8 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 /// The collector evicts folders through the tracker. A folder is first moved to a trash folder in the root, then
 /// removed.
 ///
-/// The cache does not sync new records and the contents of folders. After a power loss, as opposed to the end of the
-/// process, folders of the last seconds may be removed. Contents that must survive it have to be synced by constructors
+/// The cache does not sync new records and the contents of folders. After a power loss, but not after a crash of
+/// the process, folders of the last seconds may be lost. Contents that must survive it have to be synced by constructors
 /// and users.
 ///
 /// ```

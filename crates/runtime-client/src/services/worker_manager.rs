@@ -39,7 +39,7 @@ pub struct Registration {
     pub secret: Option<SecretString>,
 }
 
-/// The answer of the worker manager to whether a worker should terminate.
+/// Whether worker-manager wants a worker to terminate.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct TerminationNotice {

@@ -7,15 +7,15 @@
 //! only at run time. The values of tags are runtime values, such as a task id, and do not create additional metrics.
 
 mod handles;
+mod intern;
 mod metrics;
-mod names;
 mod panic;
 mod record;
 mod sink;
 mod tags;
 
 pub use handles::{Counter, Histogram, ValueRecorder};
-pub use names::intern_name;
+pub use intern::intern_name;
 pub use panic::Panicked;
 pub use record::{Field, FieldValue, LogRecord};
 pub use sink::{IncidentId, IncidentReport, MonitorSink, NullSink, Severity};

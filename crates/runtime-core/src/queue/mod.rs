@@ -32,7 +32,8 @@ use crate::id::{Run, TaskId};
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Claims up to `request.tasks` pending tasks, waiting up to 20 seconds for the first.
     ///
-    /// Implementations send the request once: the caller counts from this call until when the queue may answer it.
+    /// Implementations send the request once: the caller measures from this call for how long the queue may
+    /// still answer.
     ///
     /// # Errors
     ///

@@ -76,9 +76,9 @@ impl TaskContextController {
         self.shared.log.close()
     }
 
-    /// Writes error lines to the end of a log that failed, in the place of its last lines if its disk is full.
+    /// Appends error lines to a log that failed, or overwrites its last lines if the disk is full.
     ///
-    /// The log stays failed, but the author of the task can read why it ends.
+    /// The log stays failed, but the author of the task can read why it is incomplete.
     ///
     /// # Errors
     ///

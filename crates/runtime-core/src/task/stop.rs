@@ -22,7 +22,7 @@ pub enum StopReason {
     Cancelled,
     /// The deadline passed. The queue resolves the run.
     DeadlineExceeded,
-    /// The claim expired, so another worker may run the task by now.
+    /// The worker no longer holds the claim, and another one may run the task.
     ClaimLost,
     /// The worker is shutting down.
     WorkerShutdown,

@@ -53,7 +53,7 @@ impl GarbageCollector {
         ResourceTracker::new(&self.collector)
     }
 
-    /// Evicts idle resources until no limit is exceeded, and disposes of discarded resources.
+    /// Evicts idle resources until each exceeded limit reaches its target, and disposes of discarded resources.
     ///
     /// Returns when all limits hold or nothing more can be evicted. A failed disposal does not end the
     /// collection.

@@ -7,7 +7,7 @@ use super::core::Collector;
 use crate::config::GcConfig;
 use crate::disposable::Disposable;
 use crate::reservation::{Reservation, ReserveError};
-use crate::resource::{Registration, ResourceId};
+use crate::resource::{RegistryLink, ResourceId};
 use crate::shared::SharedRegistry;
 
 /// Registers resources with a collector. Cheap to clone.
@@ -54,7 +54,7 @@ impl ResourceTracker {
         let id = registry.insert(disposable, resource.clone(), class, footprint);
         // Under the lock, so that no collection can watch the resource before it has a listener.
         let listener = Arc::downgrade(&self.shared);
-        let attached = resource.attach(Registration { listener, id });
+        let attached = resource.attach(RegistryLink { listener, id });
         // Removed before the panic, and dropped after the lock, because its destructor is foreign code.
         let rejected = if attached { None } else { registry.remove(id) };
         let exceeded = self.shared.exceeds_maximum(&registry.totals, class);

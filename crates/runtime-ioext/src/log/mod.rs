@@ -210,8 +210,9 @@ impl FollowedLog {
 
     /// Overwrites the end of a log that failed with lines that say so, such as "the disk is full".
     ///
-    /// A full disk cuts the file at any byte, and has no space for further ones. The lines therefore take the
-    /// place of the last lines in the file, whose first 16 KiB are reserved on Linux. The log stays failed. Later reads return the file, then the error. Blocks on the disk.
+    /// A full disk cuts the file at any byte, and has no space for further ones. The lines therefore
+    /// replace the last lines in the file. On Linux, the first 16 KiB of the file are reserved. The log stays failed. Later
+    /// reads return the file, then the error. Blocks on the disk.
     ///
     /// # Errors
     ///

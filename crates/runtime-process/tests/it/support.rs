@@ -259,7 +259,7 @@ async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
     done.expect("it takes less than a minute")
 }
 
-/// Reports whether a process runs; a zombie does not.
+/// Returns whether a process runs; a zombie does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
@@ -272,7 +272,7 @@ pub(crate) fn unique_seconds() -> String {
     format!("600.{:07}{count:03}", std::process::id())
 }
 
-/// Reports whether a process runs that has this last argument.
+/// Returns whether a process runs that has this last argument.
 pub(crate) fn is_running(argument: &str) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut command_lines = processes.map(|it| fs::read(it.path().join("cmdline")));
@@ -280,7 +280,7 @@ pub(crate) fn is_running(argument: &str) -> bool {
     command_lines.any(|it| it.is_ok_and(|it| it.ends_with(end.as_bytes())))
 }
 
-/// Reports whether [`run_isolated`] started this process.
+/// Returns whether [`run_isolated`] started this process.
 pub(crate) fn is_isolated() -> bool {
     std::env::var_os(ALONE).is_some()
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
-use crate::method::{Method, SecretPayload};
+use crate::method::{Method, SecretPart};
 use crate::schema::{Field, Rule, Schema};
 use crate::state::secrets::StoredSecret;
 use crate::time::millis;
@@ -13,7 +13,7 @@ use crate::time::millis;
 pub(super) const METHODS: &[Method] = &[
     Method::put("set", "/secret/<name>", set)
         .with_schema(&SECRET)
-        .with_secret_payload(SecretPayload::Field("secret")),
+        .with_secret_payload(SecretPart::Field("secret")),
     Method::delete("remove", "/secret/<name>", remove),
     Method::get("get", "/secret/<name>", get),
     Method::get("list", "/secrets", list),

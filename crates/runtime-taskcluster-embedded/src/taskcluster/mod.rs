@@ -152,7 +152,7 @@ impl Taskcluster {
             .unwrap_or_else(|error| panic!("cannot inject a fault: {error}"))
     }
 
-    /// Injects a fault like [`inject`](Self::inject), for a rule that is not part of the program.
+    /// Injects a fault like [`inject`](Self::inject), for a rule from outside, such as a file.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use self::registration::{Registration, register};
 use crate::options::TunnelOptions;
-use crate::server::{ConnectionKind, RunningServer, spawn_connection};
+use crate::server::{AbortServerOnDrop, ConnectionKind, spawn_connection};
 use crate::shared_api::{tunnel, tunnel_option_methods};
 use crate::tunnel_server::TunnelServer;
 use crate::tunnel_state::TunnelState;
@@ -33,7 +33,7 @@ const MIN_STABLE_CONNECTION: Duration = Duration::from_secs(1);
 /// opened again, possibly with another URL, see [`WebHook::url_changed`](runtime_core::webhook::WebHook::url_changed).
 #[derive(Debug)]
 pub struct Localtunnel {
-    server: RunningServer,
+    server: AbortServerOnDrop,
     state: Arc<TunnelState>,
 }
 

@@ -23,7 +23,7 @@ use self::tls::Tls;
 use self::url_scheme::UrlScheme;
 use crate::options::ServerOptions;
 use crate::server::{
-    AttachedHook, HookServer, RunningServer, accept_connections, accept_connections_with,
+    AbortServerOnDrop, AttachedHook, HookServer, accept_connections, accept_connections_with,
 };
 use crate::shared_api::{listening_server, server_option_methods};
 
@@ -60,7 +60,7 @@ pub use self::error::{CertificateError, PublicError};
 /// ```
 #[derive(Debug)]
 pub struct PublicServer {
-    server: RunningServer,
+    server: AbortServerOnDrop,
     address: SocketAddr,
 }
 

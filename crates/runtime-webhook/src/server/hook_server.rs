@@ -83,9 +83,9 @@ impl HookServer {
 
 /// Owns a running server and aborts all its connections on drop.
 #[derive(Debug)]
-pub(crate) struct RunningServer(pub(crate) Arc<HookServer>);
+pub(crate) struct AbortServerOnDrop(pub(crate) Arc<HookServer>);
 
-impl Deref for RunningServer {
+impl Deref for AbortServerOnDrop {
     type Target = Arc<HookServer>;
 
     fn deref(&self) -> &Arc<HookServer> {
@@ -93,7 +93,7 @@ impl Deref for RunningServer {
     }
 }
 
-impl Drop for RunningServer {
+impl Drop for AbortServerOnDrop {
     fn drop(&mut self) {
         self.registry.close();
         self.stopping.cancel();

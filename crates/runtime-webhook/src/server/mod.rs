@@ -23,7 +23,7 @@ mod h2_tests;
 
 #[cfg(feature = "public")]
 pub(crate) use self::connections::ConnectionPermit;
-pub(crate) use self::hook_server::{AttachedHook, Fallback, HookServer, RunningServer};
+pub(crate) use self::hook_server::{AbortServerOnDrop, AttachedHook, Fallback, HookServer};
 pub(crate) use self::listener::accept_connections;
 #[cfg(feature = "public")]
 pub(crate) use self::listener::accept_connections_with;

@@ -14,7 +14,7 @@ use self::handshake::Endpoint;
 use self::reconnect::Tunnel;
 use self::token::TokenCache;
 use crate::options::TunnelOptions;
-use crate::server::RunningServer;
+use crate::server::AbortServerOnDrop;
 use crate::shared_api::{tunnel, tunnel_option_methods};
 use crate::tunnel_server::TunnelSetupError;
 use crate::tunnel_state::TunnelState;
@@ -46,7 +46,7 @@ pub use self::token::{TokenSource, TunnelToken, token_fn};
 /// them for the final response.
 #[derive(Debug)]
 pub struct Websocktunnel {
-    server: RunningServer,
+    server: AbortServerOnDrop,
     state: Arc<TunnelState>,
 }
 

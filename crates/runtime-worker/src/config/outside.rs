@@ -53,7 +53,7 @@ impl Reference {
         })
     }
 
-    /// Reports whether a map is a reference, or meant to be one.
+    /// Returns whether a map is a reference, or meant to be one.
     pub(super) fn is_in(map: &Map<String, Value>) -> bool {
         Self::of(map).is_some()
     }

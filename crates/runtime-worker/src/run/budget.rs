@@ -14,7 +14,7 @@ pub(super) struct ShutdownBudget<'a> {
 }
 
 impl ShutdownBudget<'_> {
-    /// Reports whether an immediate stop was requested.
+    /// Returns whether an immediate stop was requested.
     pub(super) fn is_immediate(&self) -> bool {
         self.stop.stage() == StopStage::Now
     }

@@ -7,7 +7,7 @@ use runtime_http::Backoff;
 
 use super::claim_clock::ClaimClock;
 use super::status::{fetch_status, is_claim_lost, stop_reason};
-use crate::backoff::{jittered, wait_before_retry};
+use crate::delays::{jittered, wait_before_retry};
 use crate::task_run::TaskRun;
 use crate::timing::Timing;
 
@@ -118,7 +118,7 @@ impl ClaimWatcher<'_> {
     }
 }
 
-/// Reports whether a 401 means that the claim has expired: its credentials expire with it.
+/// Returns whether a 401 means that the claim has expired: its credentials expire with it.
 fn is_expired(error: &ApiError, clock: &ClaimClock) -> bool {
     error.status() == Some(401) && clock.has_expired()
 }

@@ -9,7 +9,7 @@ use tokio::sync::SetOnce;
 
 use super::budget::ShutdownBudget;
 use super::status::{fetch_status, is_claim_lost, stop_reason};
-use crate::backoff::wait_before_retry;
+use crate::delays::wait_before_retry;
 use crate::resolution::Resolution;
 use crate::task_run::TaskRun;
 
@@ -104,7 +104,7 @@ impl ResolutionReporter<'_> {
     }
 }
 
-/// Reports whether the status of a run shows this resolution.
+/// Returns whether the status of a run shows this resolution.
 fn shows(run: &RunStatus, resolution: Resolution) -> bool {
     match resolution {
         Resolution::Completed => run.state == TaskState::Completed,

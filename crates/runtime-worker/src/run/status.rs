@@ -8,7 +8,7 @@ use runtime_core::{ApiError, Run, StopReason};
 /// Timeout of a status request. Its answer only refines the reason, so it is not worth a longer delay.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reports whether an error means that the worker no longer holds the run.
+/// Returns whether an error means that the worker no longer holds the run.
 ///
 /// 401 is not included: it may be transient while the credentials of the claim are replaced.
 pub(super) fn is_claim_lost(error: &ApiError) -> bool {

@@ -58,15 +58,15 @@ impl RunSupervisor<'_> {
     /// It never returns: a stopped task still has to be resolved, which `resolve` does. Both watchers go on after the
     /// first stop, because a claim may be lost while the report of a shutdown is retried.
     async fn watch(&self, claim: &TaskClaim) -> Infallible {
-        let renewer = ClaimWatcher {
+        let watcher = ClaimWatcher {
             queue: &*self.shared.queue,
             run: self.run,
             controller: self.controller,
             timing: &self.shared.timing,
         };
         let watch_claim = async {
-            let reason = renewer.run(claim).await;
-            // The renewer returns once, so the value cannot be set already.
+            let reason = watcher.run(claim).await;
+            // The watcher returns once, so the value cannot be set already.
             let _ = self.reporter.claim_lost.set(reason);
             self.controller.stop(reason);
         };
@@ -163,7 +163,7 @@ impl RunSupervisor<'_> {
         };
         let reason = match self.reporter.claim_lost.get() {
             Some(reason) => Some(*reason),
-            // The renewer may not have noticed yet, and the error does not show the reason.
+            // The watcher may not have noticed yet, and the error does not show the reason.
             None => fetch_status(&*self.shared.queue, self.run.context.run())
                 .await
                 .and_then(|run| stop_reason(&run)),
@@ -248,7 +248,7 @@ impl RunSupervisor<'_> {
     }
 }
 
-/// Reports whether the queue refused a request somewhere in the chain of causes.
+/// Returns whether the queue refused a request somewhere in the chain of causes.
 fn is_refused_by_queue(error: &TaskError) -> bool {
     error_sources(error)
         .filter_map(|error| error.downcast_ref::<ApiError>())

@@ -64,8 +64,8 @@ impl Worker {
     /// A claim in flight is awaited until the queue can no longer answer it with a task, which takes up to
     /// [`long_poll_timeout`](crate::Timing::long_poll_timeout). Tasks that it returns are resolved
     /// `worker-shutdown`, so that the queue runs them elsewhere. A task without retries left is run to its end
-    /// after a graceful stop. No run is given back while a claim is in flight, which could return it, unless the
-    /// deadline is nearer than `shutdown_reserve`.
+    /// after a graceful stop. While a claim is in flight, no run is given back, because the claim could return it.
+    /// The exception is a deadline that is nearer than `shutdown_reserve`.
     ///
     /// # Cancel safety
     ///

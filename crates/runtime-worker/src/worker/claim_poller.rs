@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::claim_failures::ClaimFailures;
 use crate::admission::{Admission, AdmissionRefusal};
-use crate::backoff::jittered;
+use crate::delays::jittered;
 use crate::foreign_call::catch_panic;
 use crate::shared::WorkerShared;
 use crate::timing::{EXIT_RESERVE, Timing};

@@ -10,7 +10,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::{IssuingService, ServerContext};
 use crate::credentials::constant_time_eq;
 use crate::error::RequestError;
-use crate::method::{Method, SecretPayload};
+use crate::method::{Method, SecretPart};
 use crate::schema::{Field, Rule, Schema};
 use crate::slugid::token;
 use crate::state::pools::{PoolWorker, WorkerKey};
@@ -19,10 +19,10 @@ use crate::time::{after, millis};
 pub(super) const METHODS: &[Method] = &[
     Method::post("registerWorker", "/worker/register", register)
         .with_schema(&REGISTER)
-        .with_secret_payload(SecretPayload::All),
+        .with_secret_payload(SecretPart::All),
     Method::post("reregisterWorker", "/worker/reregister", reregister)
         .with_schema(&REREGISTER)
-        .with_secret_payload(SecretPayload::All),
+        .with_secret_payload(SecretPart::All),
 ];
 
 const REGISTER: Schema = Schema {

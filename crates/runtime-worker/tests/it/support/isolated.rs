@@ -8,7 +8,7 @@ use super::worker_process::this_program;
 /// Set in the process of an isolated test.
 const ISOLATED_VAR: &str = "RUNTIME_WORKER_TEST_ALONE";
 
-/// Reports whether `run_isolated` started this process.
+/// Returns whether `run_isolated` started this process.
 pub(crate) fn is_isolated() -> bool {
     std::env::var_os(ISOLATED_VAR).is_some()
 }

@@ -190,7 +190,7 @@ async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, work).await.expect("no timeout")
 }
 
-/// Reports whether a process is running. Zombies are not.
+/// Returns whether a process is running. Zombies are not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")
