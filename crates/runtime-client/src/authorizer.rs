@@ -1,7 +1,7 @@
 //! Signs requests and URLs with Hawk.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::{Position, Url};
+
+use crate::transport::service_clock::ServiceClock;
 
 /// Signs requests with the current credentials, for a proxy or for another HTTP client.
 ///
@@ -36,15 +38,22 @@ use url::{Position, Url};
 pub struct Authorizer {
     credentials: CredentialsWatch,
     authorized: Option<ScopeSet>,
+    /// Signs with the time of the services, which refuse other times.
+    service_clock: ServiceClock,
 }
 
 impl Authorizer {
     /// Creates an authorizer that signs with the current value of `credentials`.
     #[must_use]
     pub fn new(credentials: CredentialsWatch) -> Self {
+        Self::with_clock(credentials, ServiceClock::default())
+    }
+
+    pub(crate) fn with_clock(credentials: CredentialsWatch, service_clock: ServiceClock) -> Self {
         Self {
             credentials,
             authorized: None,
+            service_clock,
         }
     }
 
@@ -58,6 +67,7 @@ impl Authorizer {
         Self {
             credentials: self.credentials.clone(),
             authorized: Some(authorized),
+            service_clock: self.service_clock.clone(),
         }
     }
 
@@ -71,15 +81,13 @@ impl Authorizer {
         self.credentials.clone()
     }
 
-    /// Signs with the given credentials, so that the caller knows which ones a service refused, and at the time `now` of
-    /// the services.
+    /// Signs with the given credentials, so that the caller knows which ones a service refused.
     pub(crate) fn header(
         &self,
         credentials: &Credentials,
         method: &Method,
         url: &Url,
         payload: Option<(&str, &[u8])>,
-        now: SystemTime,
     ) -> Result<HeaderValue, SignError> {
         let hash = payload
             .map(|(content_type, body)| payload_hash(content_type, body))
@@ -100,7 +108,11 @@ impl Authorizer {
         let nonce = format!("{:016x}", fastrand::u64(..));
         let header = request
             .request()
-            .make_header_full(&hawk_credentials(credentials)?, now, nonce)
+            .make_header_full(
+                &hawk_credentials(credentials)?,
+                self.service_clock.now(),
+                nonce,
+            )
             .map_err(hawk_error)?;
         let mut value =
             // All other fields are Base64 or numbers, so only the client id can have characters that are invalid here.
@@ -136,7 +148,7 @@ impl Authorizer {
         let key = hawk_credentials(credentials)?;
         let bewit = request
             .request()
-            .make_bewit(&key, instant_after(SystemTime::now(), lifetime))
+            .make_bewit(&key, instant_after(self.service_clock.now(), lifetime))
             .map_err(hawk_error)?;
         Ok(bewit.to_str())
     }
@@ -170,7 +182,7 @@ impl RequestAuthorizer for Authorizer {
     ) -> Result<HeaderValue, SignError> {
         let credentials = self.snapshot().ok_or(SignError::NoCredentials)?;
         let url = parse_url(url)?;
-        self.header(&credentials, method, &url, payload, SystemTime::now())
+        self.header(&credentials, method, &url, payload)
     }
 
     fn sign_url(&self, url: &str, lifetime: Duration) -> Result<Secret, SignError> {

@@ -30,7 +30,8 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(transport: Arc<Transport>, credentials: CredentialsWatch) -> Self {
-        Self::with_authorizer(transport, Authorizer::new(credentials))
+        let authorizer = Authorizer::with_clock(credentials, transport.service_clock.clone());
+        Self::with_authorizer(transport, authorizer)
     }
 
     /// Returns a client that is limited to `scopes`: the services reject requests that these do not satisfy.

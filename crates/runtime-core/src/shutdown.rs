@@ -77,7 +77,7 @@ pub trait ShutdownSource: Send + fmt::Debug {
     /// Waits for the next notice; `None` ends the source.
     ///
     /// If the cause cannot be observed for a while, such as during a network outage, keep retrying: an
-    /// outage must neither stop the worker nor end the source.
+    /// outage must neither stop the worker nor end the source. A panic is reported, and ends the source.
     ///
     /// # Cancel safety
     ///
@@ -163,9 +163,11 @@ impl ShutdownManager {
 }
 
 async fn listen(mut source: Box<dyn ShutdownSource>, stop: Arc<dyn Stoppable>, monitor: Monitor) {
-    // Listens on after a notice: a spot termination may follow a graceful stop.
-    while let Some(notice) = source.next().await {
-        monitor.warn(format_args!("{}: {notice}", source.name()));
+    let name = source.name();
+    // Listens on after a notice: a spot termination may follow a graceful stop. A source that panics has an undefined
+    // state, and is not asked again.
+    while let Ok(Some(notice)) = monitor.capture_panic_async(name, source.next()).await {
+        monitor.warn(format_args!("{name}: {notice}"));
         request_stop(&*stop, notice.stage, notice.budget);
     }
 }

@@ -1,6 +1,7 @@
 //! Progress of a fetch, for logs and progress bars.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl ProgressMeter {
             total: None,
             rate: 0.0,
         };
-        listener(&progress);
+        call(&listener, &progress);
         Self {
             listener,
             interval,
@@ -148,8 +149,14 @@ impl ProgressMeter {
 
     fn report(&mut self, stage: FetchStage) {
         self.progress.stage = stage;
-        (self.listener)(&self.progress);
+        call(&self.listener, &self.progress);
     }
+}
+
+/// Calls a listener. Its panic, which the hook of the process has printed, must not end a fetch for which other tasks may
+/// wait. In a destructor, a second panic would abort the process.
+fn call(listener: &ProgressListener, progress: &FetchProgress) {
+    let _ = catch_unwind(AssertUnwindSafe(|| listener(progress)));
 }
 
 impl Drop for ProgressMeter {

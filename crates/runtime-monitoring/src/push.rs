@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use runtime_core::{BoxError, Timestamp};
+use runtime_core::util::is_transient_status;
+use runtime_core::{BoxError, Timestamp, error_chain};
 use runtime_http::reqwest::header::HeaderMap;
-use runtime_http::reqwest::{Client, StatusCode, Url};
-use runtime_http::{client_builder, lenient_tls_config, retry_after};
+use runtime_http::reqwest::{self, Client, StatusCode, Url};
+use runtime_http::{client_builder, lenient_tls_config, retry_after, tls_failure};
 
 /// The time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,16 +46,22 @@ pub enum PushError {
 #[derive(Clone, Debug)]
 pub(crate) struct PushClient(Client);
 
-/// The result of a push.
+/// The failure of a push.
+#[derive(Debug)]
+pub(crate) struct PushFailure {
+    pub(crate) kind: PushFailureKind,
+    /// The text after the name of the service, such as "responded with status 503".
+    pub(crate) reason: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PushOutcome {
-    Accepted,
+pub(crate) enum PushFailureKind {
     /// A transient failure. The service asks to wait for this duration, 0 by default.
-    RetryAfter(Duration),
+    Transient(Duration),
     /// The credentials were rejected.
     Forbidden,
-    /// The request was rejected for good.
-    Refused(StatusCode),
+    /// The same request would fail again.
+    Permanent,
 }
 
 impl PushClient {
@@ -70,25 +77,46 @@ impl PushClient {
             .map_err(|error| PushError::Client(error.into()))
     }
 
-    /// Sends a body. A request that fails without a response counts as transient.
-    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: Vec<u8>) -> PushOutcome {
+    /// Sends a body. A request without a response is a transient failure, unless TLS would fail again.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<(), PushFailure> {
         let request = self.0.post(url.clone()).headers(headers).body(body);
-        let Ok(response) = request.send().await else {
-            return PushOutcome::RetryAfter(Duration::ZERO);
-        };
-        match response.status() {
-            status if status.is_success() => PushOutcome::Accepted,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PushOutcome::Forbidden,
-            status
-                if status.is_server_error()
-                    || status == StatusCode::TOO_MANY_REQUESTS
-                    || status == StatusCode::REQUEST_TIMEOUT =>
-            {
+        let response = request
+            .send()
+            .await
+            .map_err(PushFailure::without_response)?;
+        let status = response.status();
+        let kind = match status {
+            status if status.is_success() => return Ok(()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PushFailureKind::Forbidden,
+            status if is_transient_status(status.as_u16()) => {
                 let delay = retry_after(response.headers(), Timestamp::now());
-                PushOutcome::RetryAfter(delay.unwrap_or_default())
+                PushFailureKind::Transient(delay.unwrap_or_default())
             }
-            status => PushOutcome::Refused(status),
-        }
+            _ => PushFailureKind::Permanent,
+        };
+        let reason = match kind {
+            PushFailureKind::Forbidden => format!("rejected the credentials (status {status})"),
+            _ => format!("responded with status {status}"),
+        };
+        Err(PushFailure { kind, reason })
+    }
+}
+
+impl PushFailure {
+    fn without_response(error: reqwest::Error) -> Self {
+        // Its URL may contain a secret.
+        let error = error.without_url();
+        let kind = match tls_failure(&error) {
+            Some(failure) if failure.is_permanent => PushFailureKind::Permanent,
+            _ => PushFailureKind::Transient(Duration::ZERO),
+        };
+        let reason = format!("cannot be reached: {}", error_chain(&error));
+        Self { kind, reason }
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+/// The longest timeout. hyper adds timeouts to the current time, which panics if the sum overflows.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Limits that a server applies to each connection.
+///
+/// A timeout of more than a year counts as a year.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpLimits {
@@ -36,6 +41,21 @@ pub struct HttpLimits {
     /// Over HTTP/2 the timeout also applies to each response alone, where the client has to accept 16 KiB
     /// within this time.
     pub write_timeout: Duration,
+}
+
+impl HttpLimits {
+    /// Returns the limits with timeouts that can be added to the current time.
+    pub(crate) fn bounded(mut self) -> Self {
+        for timeout in [
+            &mut self.header_timeout,
+            &mut self.body_timeout,
+            &mut self.response_timeout,
+            &mut self.write_timeout,
+        ] {
+            *timeout = MAX_TIMEOUT.min(*timeout);
+        }
+        self
+    }
 }
 
 impl Default for HttpLimits {

@@ -1,6 +1,7 @@
 //! The auth service.
 
 use jiff::Timestamp;
+use runtime_core::clock::deserialize_timestamp;
 use runtime_core::{ApiError, CredentialsWatch, ScopeSet};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -30,6 +31,7 @@ pub struct WebsocktunnelToken {
     /// The token, to be sent as a `Bearer` token.
     pub token: SecretString,
     /// The time at which the token expires.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub expires: Timestamp,
 }
 
@@ -118,6 +120,7 @@ struct ScopesResponse {
 #[derive(Deserialize)]
 struct SentryDsnResponse {
     dsn: Dsn,
+    #[serde(deserialize_with = "deserialize_timestamp")]
     expires: Timestamp,
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use runtime_core::ApiError;
+use runtime_core::clock::deserialize_timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,5 +46,6 @@ impl Client {
 #[derive(Deserialize)]
 struct SecretResponse {
     secret: Box<RawValue>,
+    #[serde(deserialize_with = "deserialize_timestamp")]
     expires: Timestamp,
 }

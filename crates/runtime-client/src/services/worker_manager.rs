@@ -2,6 +2,7 @@
 
 use http::Method;
 use jiff::Timestamp;
+use runtime_core::clock::deserialize_timestamp;
 use runtime_core::{ApiError, Credentials};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub struct Registration {
     /// The credentials of the worker.
     pub credentials: Credentials,
     /// The time at which the credentials expire.
+    #[serde(deserialize_with = "deserialize_timestamp")]
     pub expires: Timestamp,
     /// The configuration of the worker pool; only in the first registration.
     #[serde(default)]

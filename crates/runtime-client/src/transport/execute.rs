@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use jiff::SignedDuration;
 use runtime_core::clock::duration_until;
 use runtime_core::{ApiError, Credentials, Timestamp, error_chain};
 use runtime_http::{read_body, reqwest, retry_after};
@@ -133,13 +134,7 @@ impl Execution<'_> {
             // Signed for each attempt: time and nonce must be new, since services refuse a repeated signature.
             let header = self
                 .authorizer
-                .header(
-                    credentials,
-                    &call.http_method,
-                    &self.url,
-                    payload,
-                    transport.service_clock.now(),
-                )
+                .header(credentials, &call.http_method, &self.url, payload)
                 .map_err(|error| AttemptError::InvalidRequest(call.invalid_request(error)))?;
             request = request.header(AUTHORIZATION, header);
         }
@@ -175,7 +170,10 @@ impl Execution<'_> {
     /// may be wrong.
     async fn unexpired_credentials(&self) -> Option<Credentials> {
         let credentials = self.authorizer.snapshot()?;
+        // The services decide, by their own clock.
+        let ahead = SignedDuration::from_secs(self.transport.service_clock.offset());
         let now = self.transport.settings.clock.now();
+        let now = now.saturating_add(ahead).unwrap_or(now);
         let is_expired = |expires| duration_until(now, expires).is_none();
         if credentials.expires.is_some_and(is_expired) {
             self.wait_for_other_credentials(Some(&credentials)).await;

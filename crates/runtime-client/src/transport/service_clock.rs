@@ -1,5 +1,6 @@
 //! The clock of the services, as their responses show it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +16,10 @@ const MIN_OFFSET: u64 = 60;
 ///
 /// Services refuse a signature whose time differs from theirs by more than 15 minutes. A machine whose clock is set while
 /// a task runs would lose the claim, although its worker reclaims in time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceClock {
-    /// Seconds that the services are ahead.
-    offset: AtomicI64,
+    /// Seconds that the services are ahead. Clones share it.
+    offset: Arc<AtomicI64>,
 }
 
 impl ServiceClock {

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use runtime_core::artifact::UploadError;
 use runtime_core::{ApiError, BoxError, error_chain};
-use runtime_http::{excerpt, read_error_body, reqwest, retry_after};
+use runtime_http::{excerpt, read_error_body, reqwest, retry_after, tls_failure};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -105,9 +105,9 @@ impl Client {
             .body(reqwest::Body::wrap(body));
         // No time limit for the whole request, only for a lack of progress.
         let sent = tokio::select! {
-            sent = request.send() => sent.map_err(|error| error.without_url().into()),
+            sent = request.send() => sent.map_err(|error| attempt.send_error(error.without_url())),
             () = reader.stalled(stall_timeout) => {
-                Err(format!("no progress for {stall_timeout:?}").into())
+                Err(attempt.send_failure(format!("no progress for {stall_timeout:?}"), false))
             }
         };
         // Also ends the reading thread of a request that failed or stalled.
@@ -116,15 +116,14 @@ impl Client {
         if let Err(error @ (SourceError::Read(_) | SourceError::Changed { .. })) = read {
             return Err(DeliverError::Source(error));
         }
-        let response = sent.map_err(|error| attempt.send_error(error))?;
+        let response = sent?;
         if !response.status().is_success() {
             return Err(self.refused(attempt, response).await.into());
         }
         // `read` fails if the connection did not take all bytes: the store has an incomplete artifact.
         read.map_err(|_| {
-            attempt
-                .send_error("the store reported success before it had received all bytes".into())
-                .into()
+            let reason = "the store reported success before it had received all bytes";
+            attempt.send_failure(reason, false).into()
         })
     }
 
@@ -157,11 +156,17 @@ struct UploadAttempt<'a> {
 }
 
 impl UploadAttempt<'_> {
-    fn send_error(self, source: BoxError) -> UploadError {
+    fn send_error(self, error: reqwest::Error) -> UploadError {
+        let is_permanent = tls_failure(&error).is_some_and(|failure| failure.is_permanent);
+        self.send_failure(error, is_permanent)
+    }
+
+    fn send_failure(self, source: impl Into<BoxError>, is_permanent: bool) -> UploadError {
         UploadError::Send {
             name: self.name.to_owned(),
             attempts: self.number,
-            source,
+            is_permanent,
+            source: source.into(),
         }
     }
 }

@@ -40,6 +40,7 @@ impl NamedSource<'_> {
             SourceError::Sink(source) => UploadError::Send {
                 name,
                 attempts: 0,
+                is_permanent: false,
                 source: Box::new(SpoolError(source)),
             },
         }

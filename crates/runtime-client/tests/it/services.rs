@@ -4,7 +4,7 @@ use runtime_client::{Client, WorkerError, WorkerName};
 
 use crate::support::{Reply, Server};
 use runtime_core::purge_cache::PurgeCache as _;
-use runtime_core::{Credentials, CredentialsWatch};
+use runtime_core::{Credentials, CredentialsWatch, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
@@ -150,4 +150,24 @@ async fn secret_dsn_is_returned() {
     let (_server, client) = answering(answer).await;
     let dsn = client.sentry_dsn("p").await.expect("success");
     assert_eq!(dsn.dsn.expose_secret(), "https://a:b@c/1");
+}
+
+#[tokio::test]
+async fn expiry_may_be_out_of_range() {
+    // The last year that RFC 3339 has, which stands for "never".
+    let never = "9999-12-31T23:59:59.999Z";
+    let mut body = registration();
+    body["expires"] = json!(never);
+    let (_server, client) = answering(body).await;
+    let registered = client
+        .register_worker("static", &worker(), &json!({}))
+        .await;
+    assert_eq!(registered.expect("success").expires, Timestamp::MAX);
+    let (_server, client) = answering(json!({ "secret": {}, "expires": never })).await;
+    let secret = client.secret("a").await.expect("success");
+    assert_eq!(secret.expires, Timestamp::MAX);
+    let dsn = json!({ "secret": "https://a:b@c/1" });
+    let (_server, client) = answering(json!({ "dsn": dsn, "expires": never })).await;
+    let dsn = client.sentry_dsn("p").await.expect("success");
+    assert_eq!(dsn.expires, Timestamp::MAX);
 }

@@ -250,6 +250,8 @@ pub enum UploadError {
         name: String,
         /// The number of attempts.
         attempts: u32,
+        /// Whether a retry would fail in the same way, such as with an invalid certificate.
+        is_permanent: bool,
         /// The transport error of the last attempt.
         source: BoxError,
     },
@@ -266,7 +268,7 @@ impl UploadError {
             Self::Refused { status, .. } => {
                 matches!(status, 400 | 403) || is_transient_status(*status)
             }
-            Self::Send { .. } => true,
+            Self::Send { is_permanent, .. } => !is_permanent,
             Self::Read { .. }
             | Self::Changed { .. }
             | Self::UploadLost { .. }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use runtime_gc::error_chain;
 use runtime_ioext::remove_tree;
 
+use crate::clock::instant_after;
+
 const PREFIX: &str = "run-";
 const LOCK: &str = ".lock";
 
@@ -85,7 +87,7 @@ pub(super) fn remove_or_warn(path: &Path) {
     reason = "opening a storage blocks, as its documentation says"
 )]
 fn lock_within(file: &File, wait: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + wait;
+    let deadline = instant_after(Instant::now(), wait);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(true),

@@ -14,12 +14,12 @@ use runtime_core::monitor::{
 
 /// A sink with a single counter and a single histogram for all metrics.
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     counter: Counter,
     measured: Arc<RecordedValues>,
     lookups: Mutex<Vec<(String, &'static str)>>,
     lines: AtomicUsize,
-    reports: Mutex<Vec<String>>,
+    pub(crate) reports: Mutex<Vec<String>>,
     logs_to_tracing: bool,
 }
 
@@ -70,7 +70,7 @@ impl MonitorSink for Sink {
     }
 }
 
-fn pair(sink: Sink) -> (Monitor, Arc<Sink>) {
+pub(crate) fn pair(sink: Sink) -> (Monitor, Arc<Sink>) {
     let sink = Arc::new(sink);
     (Monitor::new(sink.clone()), sink)
 }

@@ -9,6 +9,8 @@ use runtime_core::{
 };
 use tokio::sync::mpsc;
 
+use crate::monitor::{Sink, pair};
+
 /// A source that returns the notices of a channel.
 #[derive(Debug)]
 struct ChannelSource(mpsc::UnboundedReceiver<ShutdownNotice>);
@@ -79,4 +81,39 @@ async fn dropped_listener_stops_listening() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(sender.send(ShutdownNotice::now("too late")).is_err());
     assert_eq!(worker.stage(), StopStage::Running);
+}
+
+/// A source that panics.
+#[derive(Debug)]
+struct BrokenSource;
+
+#[async_trait]
+impl ShutdownSource for BrokenSource {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    async fn next(&mut self) -> Option<ShutdownNotice> {
+        panic!("no notice")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_of_a_source_is_reported() {
+    let (monitor, sink) = pair(Sink::default());
+    let (sender, source) = source_with_sender();
+    let worker = LifeCycleTracker::new();
+    let _listening = ShutdownManager::new(Arc::new(worker.clone()), monitor)
+        .source(BrokenSource)
+        .source(source)
+        .start();
+    let notice = ShutdownNotice::graceful("idle");
+    sender.send(notice).expect("somebody listens");
+    worker.wait_for_stage(StopStage::Graceful).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let reports = sink.reports.lock();
+    assert!(
+        reports.len() == 1 && reports[0].contains("broken"),
+        "{reports:?}"
+    );
 }

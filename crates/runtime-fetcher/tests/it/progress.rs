@@ -97,3 +97,15 @@ async fn dropped_fetch_reports_stopped() {
         [FetchStage::Started, FetchStage::Stopped]
     ));
 }
+
+#[tokio::test]
+async fn panicking_listener_does_not_fail_the_fetch() {
+    let server = Server::start(|_| Step::answer("200 OK", &[], &body(5000))).await;
+    let context = context().with_listener(|_| panic!("a broken progress bar"));
+    let fetched = get(&context, &server.url("/file")).await;
+    assert_eq!(fetched.expect("fetch succeeds").len(), 5000);
+    // The last event of a failed fetch is reported by a destructor, where a panic would abort this process.
+    let server = Server::start(|_| Step::answer("404 Not Found", &[], b"")).await;
+    let fetched = get(&context, &server.url("/file")).await;
+    fetched.expect_err("it is missing");
+}

@@ -21,7 +21,7 @@ impl ClassTotals {
             Some(class) => self.0[class.index()],
             None => self.0.iter().fold(Totals::default(), |sum, class| Totals {
                 count: sum.count + class.count,
-                disk: sum.disk + class.disk,
+                disk: sum.disk.saturating_add(class.disk),
             }),
         }
     }
@@ -29,13 +29,15 @@ impl ClassTotals {
     pub(crate) fn add(&mut self, class: CostClass, footprint: &Footprint) {
         let totals = &mut self.0[class.index()];
         totals.count += 1;
-        totals.disk += footprint.disk.known();
+        // Saturating, here and below: the sizes come from foreign code, and a panic would poison no lock, but lose the
+        // resource.
+        totals.disk = totals.disk.saturating_add(footprint.disk.known());
     }
 
     pub(crate) fn subtract(&mut self, class: CostClass, footprint: &Footprint) {
         let totals = &mut self.0[class.index()];
         totals.count -= 1;
-        totals.disk -= footprint.disk.known();
+        totals.disk = totals.disk.saturating_sub(footprint.disk.known());
     }
 }
 
@@ -73,12 +75,12 @@ impl FootprintSum {
 
 impl SizeSum {
     fn add(&mut self, size: Size) {
-        self.known += size.known();
+        self.known = self.known.saturating_add(size.known());
         self.unknown += u64::from(size == Size::Unknown);
     }
 
     fn subtract(&mut self, size: Size) {
-        self.known -= size.known();
+        self.known = self.known.saturating_sub(size.known());
         self.unknown -= u64::from(size == Size::Unknown);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runtime_core::Monitor;
 use runtime_http::Backoff;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -18,6 +19,9 @@ const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 
+/// The time after which a delivery is dropped and retried.
+const MAX_DELIVERY_TIME: Duration = Duration::from_secs(120);
+
 /// Sends incidents to a service, such as an error tracker.
 #[async_trait]
 pub trait IncidentTransport: Send + 'static {
@@ -25,7 +29,8 @@ pub trait IncidentTransport: Send + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped if the time limit of [`IncidentQueue::stop`] expires.
+    /// The future is dropped if the time limit of [`IncidentQueue::stop`] expires, or after two minutes; the delivery is
+    /// then retried. A delivery that panics counts as refused.
     async fn deliver(&mut self, incident: &Incident) -> Delivery;
 }
 
@@ -119,7 +124,19 @@ impl Reporter for PendingQueue<Arc<Incident>> {
 async fn run(pending: Arc<PendingQueue<Arc<Incident>>>, mut transport: impl IncidentTransport) {
     let mut backoff = Backoff::new(INITIAL_RETRY_DELAY);
     while let Some(incident) = pending.oldest().await {
-        match transport.deliver(&incident).await {
+        // A transport is foreign code. If it hangs or panics, the incidents behind this one must not be lost as well.
+        // The panic is not reported as an incident, which the same transport would have to deliver.
+        let monitor = Monitor::null();
+        let deliver = monitor.capture_panic_async("deliver", transport.deliver(&incident));
+        let delivery = match timeout(MAX_DELIVERY_TIME, deliver).await {
+            Ok(Ok(delivery)) => delivery,
+            Ok(Err(panic)) => {
+                tracing::error!(panic = panic.message, "the transport of incidents panicked");
+                Delivery::Refused
+            }
+            Err(_) => Delivery::RetryAfter(Duration::ZERO),
+        };
+        match delivery {
             Delivery::RetryAfter(requested) => {
                 // The longer of both: a service that asks for a short delay may fail for hours.
                 sleep(requested.max(backoff.next_delay(MAX_RETRY_DELAY))).await;

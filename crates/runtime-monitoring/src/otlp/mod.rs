@@ -21,7 +21,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
-use crate::push::{PushClient, PushError, PushOutcome, parse_url};
+use crate::push::{PushClient, PushError, PushFailure, parse_url};
 
 /// The configuration of pushes to an OpenTelemetry collector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,14 +172,13 @@ impl MetricsPusher {
     async fn push(&mut self) {
         let body = export_request::encode(&self.metrics, &self.resource);
         let headers = self.headers.clone();
-        let reason = match self.client.post(&self.url, headers, body).await {
-            PushOutcome::Accepted => return self.failure_log.success(),
-            PushOutcome::RetryAfter(_) => "the collector is unreachable or busy".to_owned(),
-            PushOutcome::Forbidden => "the collector rejected the credentials".to_owned(),
-            PushOutcome::Refused(status) => format!("the collector responded with status {status}"),
+        let Err(PushFailure { reason, .. }) = self.client.post(&self.url, headers, body).await
+        else {
+            return self.failure_log.success();
         };
         self.failure_count.add(1);
-        self.failure_log
-            .failure(format_args!("cannot push metrics by OTLP: {reason}"));
+        self.failure_log.failure(format_args!(
+            "cannot push metrics by OTLP: the collector {reason}"
+        ));
     }
 }

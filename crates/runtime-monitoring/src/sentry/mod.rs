@@ -18,7 +18,7 @@ pub use self::dsn::{Dsn, DsnSource};
 use self::envelope::envelope;
 use crate::failure_log::FailureLog;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
-use crate::push::{PushClient, PushError, PushOutcome, USER_AGENT};
+use crate::push::{PushClient, PushError, PushFailure, PushFailureKind, USER_AGENT};
 
 /// A DSN is renewed when it expires within this time.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(10);
@@ -134,31 +134,24 @@ impl IncidentTransport for SentryTransport {
             }
         };
         let body = envelope(incident, &self.config);
-        let (delivery, reason) = match self.client.post(&url, headers, body).await {
-            PushOutcome::Accepted => {
-                self.failures.success();
-                return Delivery::Delivered;
-            }
-            PushOutcome::RetryAfter(delay) => (
-                Delivery::RetryAfter(delay),
-                "Sentry is unreachable or busy".to_owned(),
-            ),
-            PushOutcome::Forbidden => {
+        let Err(PushFailure { kind, reason }) = self.client.post(&url, headers, body).await else {
+            self.failures.success();
+            return Delivery::Delivered;
+        };
+        self.failures.failure(format_args!(
+            "cannot report errors to Sentry: the service {reason}"
+        ));
+        match kind {
+            PushFailureKind::Transient(delay) => Delivery::RetryAfter(delay),
+            PushFailureKind::Permanent => Delivery::Refused,
+            PushFailureKind::Forbidden => {
                 if self.source.is_some() {
                     // The key may have been revoked: the source is asked for a new DSN.
                     self.dsn = None;
                 }
-                let reason = "Sentry rejected the DSN".to_owned();
-                (Delivery::RetryAfter(Duration::ZERO), reason)
+                Delivery::RetryAfter(Duration::ZERO)
             }
-            PushOutcome::Refused(status) => (
-                Delivery::Refused,
-                format!("Sentry rejected a report with status {status}"),
-            ),
-        };
-        self.failures
-            .failure(format_args!("cannot report errors to Sentry: {reason}"));
-        delivery
+        }
     }
 }
 

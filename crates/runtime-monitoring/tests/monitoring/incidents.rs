@@ -26,6 +26,8 @@ fn monitor(reporters: &Reporters) -> Monitor {
 struct ScriptedTransport {
     results: VecDeque<Delivery>,
     seen: mpsc::UnboundedSender<String>,
+    /// Whether the next delivery never ends.
+    hangs: bool,
 }
 
 #[async_trait]
@@ -33,6 +35,10 @@ impl IncidentTransport for ScriptedTransport {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
         // The test may have ended.
         let _ = self.seen.send(incident.context.clone());
+        assert_ne!(incident.context, "panic", "as the test wants");
+        if std::mem::take(&mut self.hangs) {
+            std::future::pending::<()>().await;
+        }
         self.results.pop_front().unwrap_or(Delivery::Delivered)
     }
 }
@@ -40,7 +46,15 @@ impl IncidentTransport for ScriptedTransport {
 fn transport(results: &[Delivery]) -> (ScriptedTransport, mpsc::UnboundedReceiver<String>) {
     let (seen, receiver) = mpsc::unbounded_channel();
     let results = results.iter().copied().collect();
-    (ScriptedTransport { results, seen }, receiver)
+    let hangs = false;
+    (
+        ScriptedTransport {
+            results,
+            seen,
+            hangs,
+        },
+        receiver,
+    )
 }
 
 #[test]
@@ -161,4 +175,21 @@ async fn stop_delivers_waiting_incidents() {
     assert_eq!(contexts, ["0", "1", "2", "3", "4"]);
     // Incidents after the stop are counted as dropped.
     monitor(&reporters).report_error(&Failure::new(), "late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_transport_loses_only_its_incident() {
+    let (mut transport, mut seen) = transport(&[]);
+    transport.hangs = true;
+    let reporters = Reporters::default();
+    let queue = IncidentQueue::start(10, transport);
+    reporters.add(queue.reporter());
+    for context in ["hang", "panic", "next"] {
+        monitor(&reporters).report_error(&Failure::new(), context);
+    }
+    for expected in ["hang", "hang", "panic", "next"] {
+        assert_eq!(seen.recv().await.as_deref(), Some(expected));
+    }
+    let counts = queue.stop(Duration::from_secs(5)).await;
+    assert_eq!((counts.delivered, counts.refused), (2, 1));
 }

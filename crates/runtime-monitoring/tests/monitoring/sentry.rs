@@ -17,6 +17,8 @@ use sentry_core::Envelope;
 use sentry_core::protocol::{Event, Level};
 
 use crate::service::{Received, Service};
+use tokio::io::AsyncWriteExt as _;
+
 use crate::support::Failure;
 
 /// A clock that tests set.
@@ -207,4 +209,28 @@ async fn invalid_dsn_is_rejected_without_revealing_it() {
     assert!(!format!("{config:?}").contains("hunter2"));
     let json = serde_json::to_string(&config).expect("JSON");
     assert!(!json.contains("hunter2"), "{json}");
+}
+
+#[tokio::test]
+async fn failed_tls_is_final() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    // A server without TLS.
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The client may have gone.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let mut config = config(port);
+    config.dsn = Some(Secret::new(format!(
+        "https://key:secret@127.0.0.1:{port}/42"
+    )));
+    let sentry = report_to_sentry(&config, None, Arc::new(HandClock::new()));
+    let sentry = sentry.expect("a valid configuration");
+    monitor(&sentry).report_error(&Failure::new(), "one");
+    let counts = sentry.stop(Duration::from_secs(60)).await;
+    assert_eq!((counts.refused, counts.dropped), (1, 0));
+    server.abort();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
-use runtime_core::clock::{Clock, timestamp_after};
+use runtime_core::clock::{Clock, Stopwatch, timestamp_after};
 
 use super::url_scheme::UrlScheme;
 use crate::server::HookServer;
@@ -88,8 +88,9 @@ impl HostNameRenewal {
     pub(super) async fn run(self, server: Arc<HookServer>) {
         let renew = async {
             loop {
-                let next = timestamp_after(self.clock.now(), self.options.lifetime / 2);
-                self.clock.sleep_until(next).await;
+                // Also by the monotonic clock: if the wall clock is set back, the name expires for others.
+                let watch = Stopwatch::start(Arc::clone(&self.clock));
+                watch.wait(self.options.lifetime / 2).await;
                 server.registry.set_base_url(&self.base_url());
                 server.monitor.count("url-changes", 1);
             }

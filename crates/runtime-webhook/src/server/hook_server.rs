@@ -45,7 +45,7 @@ impl HookServer {
             registry: HookRegistry::default(),
             monitor: monitor.with_prefix("webhook"),
             connections: Connections::new(limits.max_connections),
-            limits,
+            limits: limits.bounded(),
             fallback,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

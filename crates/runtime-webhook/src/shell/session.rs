@@ -214,7 +214,7 @@ async fn receive_input(
 ) -> SessionEnd {
     loop {
         // A responsive client sends at least a pong per interval.
-        let message = match timeout(ping_interval * 2, source.next()).await {
+        let message = match timeout(ping_interval.saturating_mul(2), source.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(Error::Capacity(error)))) => {
                 return SessionEnd::ProtocolError(error.to_string());

@@ -78,3 +78,18 @@ async fn connections_above_the_limit_wait() {
     drop(first);
     read_until(&mut second, "101").await;
 }
+
+#[tokio::test]
+async fn extreme_timeouts_are_no_overflow() {
+    for timeout in [Duration::from_secs(1), Duration::MAX] {
+        let mut limits = HttpLimits::default();
+        limits.header_timeout = timeout;
+        limits.body_timeout = timeout;
+        limits.response_timeout = timeout;
+        limits.write_timeout = timeout;
+        let server = LocalhostServer::builder().limits(limits).start().await;
+        let server = server.expect("started");
+        let hook = server.attach(echo()).await.expect("attached");
+        assert_eq!(status(&get(&hook.url(), "").await), 200, "{timeout:?}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
@@ -206,7 +207,7 @@ async fn certificate_expiry_is_reported_daily() {
     std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("a file");
     std::fs::write(folder.path().join("cert.pem"), certificate.pem()).expect("a file");
     let (monitor, seen) = MockMonitor::new();
-    let clock = Arc::new(PausedClock(tokio::time::Instant::now()));
+    let clock = Arc::new(PausedClock::new());
     let day = Duration::from_secs(24 * 3600);
     let server = builder(folder.path()).monitor(monitor).clock(clock);
     let _server = server
@@ -273,10 +274,11 @@ async fn invalid_certificate_fails_the_start() {
 
 #[tokio::test(start_paused = true)]
 async fn host_names_are_renewed_before_expiry() {
+    let clock = Arc::new(PausedClock::new());
     let server = PublicServer::builder("example.com")
         .address(Ipv4Addr::LOCALHOST.into())
         .exposed_port(80)
-        .clock(Arc::new(PausedClock(tokio::time::Instant::now())))
+        .clock(clock.clone())
         .stateless_dns(Ipv4Addr::LOCALHOST, b"secret", Duration::from_secs(3600));
     let server = server.start().await.expect("started");
     let mut hook = server.attach(echo()).await.expect("attached");
@@ -291,6 +293,11 @@ async fn host_names_are_renewed_before_expiry() {
     assert!(hook.url_changed().await);
     assert!(start.elapsed() <= Duration::from_secs(1801));
     assert_ne!(hook.url(), first);
+    // A wall clock that is set back delays no renewal.
+    clock.set_back.store(86_400, Ordering::Relaxed);
+    let start = tokio::time::Instant::now();
+    assert!(hook.url_changed().await);
+    assert!(start.elapsed() <= Duration::from_secs(1801));
     assert_eq!(
         first.rsplit('/').nth(1),
         hook.url().rsplit('/').nth(1),
@@ -300,12 +307,26 @@ async fn host_names_are_renewed_before_expiry() {
 
 /// A clock that follows tokio's paused time.
 #[derive(Debug)]
-struct PausedClock(tokio::time::Instant);
+struct PausedClock {
+    start: tokio::time::Instant,
+    /// Seconds by which it was set back.
+    set_back: AtomicU64,
+}
+
+impl PausedClock {
+    fn new() -> Self {
+        Self {
+            start: tokio::time::Instant::now(),
+            set_back: AtomicU64::new(0),
+        }
+    }
+}
 
 #[async_trait::async_trait]
 impl runtime_core::clock::Clock for PausedClock {
     fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH + self.0.elapsed()
+        let set_back = Duration::from_secs(self.set_back.load(Ordering::Relaxed));
+        jiff::Timestamp::UNIX_EPOCH + self.start.elapsed() - set_back
     }
 
     async fn sleep_until(&self, deadline: jiff::Timestamp) {

@@ -9,6 +9,7 @@ use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
     S3Artifact, UploadError, UploadOutcome, upload_all,
 };
+use runtime_core::clock::deserialize_optional_timestamp;
 use runtime_core::queue::ArtifactErrorReason;
 use runtime_core::{ApiError, MalformedPayloadError, Section, TaskError, Timestamp, error_chain};
 use schemars::JsonSchema;
@@ -69,6 +70,7 @@ struct ArtifactSpec {
     /// The path, relative to the working directory of the task.
     path: String,
     /// The expiry; by default, and at the latest, that of the task.
+    #[serde(default, deserialize_with = "deserialize_optional_timestamp")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     expires: Option<Timestamp>,
     /// The MIME type; by default guessed from the name.

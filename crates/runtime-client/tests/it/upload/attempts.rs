@@ -133,3 +133,30 @@ async fn refused_declaration_sends_nothing() {
     assert!(error.is_conflict() && !error.is_transient());
     assert_eq!(server.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn failed_tls_of_the_store_is_not_retried() {
+    let server = Server::start(|_, request| {
+        // The port has no TLS.
+        let url = format!("https://{}/store", request.header("host"));
+        let declared = json!({ "storageType": "s3", "putUrl": url, "contentType": "text/plain", "expires": TASK_EXPIRES });
+        Reply::json(200, declared)
+    })
+    .await;
+    // The client of an `http:` deployment works without root certificates, but then every store fails like this.
+    let source = ArtifactSource::Bytes(bytes_of(100));
+    let error = upload(&client(&server), &s3("a.log", source)).await;
+    let error = error.expect_err("no TLS");
+    assert!(!error.is_transient(), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            UploadError::Send {
+                attempts: 1,
+                is_permanent: true,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}

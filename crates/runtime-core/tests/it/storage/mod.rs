@@ -201,7 +201,14 @@ fn locked_root_times_out() {
     assert!(text.contains("choose another folder"), "{text}");
 
     drop(lock);
-    TemporaryStorage::open_with(root.path(), options).expect("nobody has the lock any more");
+    // The longest wait is no overflow.
+    for lock_wait in [Duration::ZERO, Duration::MAX] {
+        let options = StorageOptions {
+            lock_wait,
+            ..StorageOptions::default()
+        };
+        TemporaryStorage::open_with(root.path(), options).expect("nobody has the lock any more");
+    }
 }
 
 fn storage() -> (tempfile::TempDir, TemporaryStorage) {
