@@ -133,6 +133,38 @@ impl SandboxChild {
         &self.missing_limits
     }
 
+    /// Returns the control group of the command. `None` without a group, and when [`wait`](Self::wait) has ended it.
+    ///
+    /// Its [`usage`](Cgroup::usage) shows the resources while the command runs. A clone delays the removal of the group.
+    ///
+    /// ```
+    /// # #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use runtime_sandbox::{Limits, SandboxCommand};
+    /// use tokio::time::timeout;
+    ///
+    /// let limits = Limits::new().memory(512 << 20);
+    /// # let limits = limits.best_effort();
+    /// let mut child = SandboxCommand::new("sleep").arg("0.1").limits(limits).spawn().await?;
+    /// let mut curve = Vec::new();
+    /// while timeout(Duration::from_millis(20), child.wait()).await.is_err() {
+    ///     if let Some(group) = child.cgroup() {
+    ///         let usage = group.usage();
+    ///         curve.push((usage.memory, usage.memory_pressure));
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    /// # fn main() {}
+    /// ```
+    pub fn cgroup(&self) -> Option<&Arc<Cgroup>> {
+        self.cgroup.as_ref()
+    }
+
     /// Waits until the command has ended, ends all other processes of the sandbox, and returns how it ended.
     ///
     /// The standard input is closed first if it is a pipe. A command that ended before is reported again.
@@ -227,7 +259,7 @@ impl SandboxChild {
         if let Some(cgroup) = self.cgroup.take() {
             let account = move || {
                 cgroup.end();
-                cgroup.usage()
+                cgroup.final_usage()
             };
             self.account = Some(tokio::task::spawn_blocking(account));
         }

@@ -111,7 +111,7 @@ mod walls;
 
 pub use cgroup::{
     AbandonedCgroups, Cgroup, CgroupLimitError, CgroupParents, CgroupSupport, CgroupUsage,
-    CreateCgroupError,
+    CreateCgroupError, Pressure,
 };
 pub use child::{SandboxChild, SandboxExit};
 pub use command::SandboxCommand;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::folder::{GroupFolder, remove_group};
 use super::kill::{kill_members, sleep};
 use super::limits::{CgroupLimitError, CgroupLimits};
+use super::usage::CgroupUsage;
 
 /// Interval and maximum number of the checks whether a killed group is empty: two seconds in total.
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -20,37 +21,6 @@ pub struct Cgroup {
     folders: Vec<GroupFolder>,
     missing_limits: Vec<&'static str>,
     unremoved: Arc<UnremovedGroups>,
-}
-
-/// The counts of the kernel for a group. A count is `None` if no hierarchy has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CgroupUsage {
-    /// CPU time of all members, including those that have ended.
-    pub cpu: Option<Duration>,
-    /// Maximum memory of all members together in bytes.
-    pub peak_memory: Option<u64>,
-    /// The number of members that were killed because memory ran out. In version 1, without those of inner groups.
-    pub oom_kills: Option<u64>,
-    /// How often a process could not be created because of the limit of their number.
-    pub refused_forks: Option<u64>,
-    /// Bytes that were read from disks, counted by version 2 only.
-    pub disk_read: Option<u64>,
-    /// Bytes that were written to disks, counted by version 2 only.
-    pub disk_written: Option<u64>,
-}
-
-impl CgroupUsage {
-    /// Returns whether the kernel killed a member because memory ran out.
-    #[must_use]
-    pub fn oom_killed(&self) -> bool {
-        self.oom_kills.is_some_and(|kills| kills > 0)
-    }
-
-    /// Returns whether a process could not be created because of the limit of their number.
-    #[must_use]
-    pub fn pids_exhausted(&self) -> bool {
-        self.refused_forks.is_some_and(|forks| forks > 0)
-    }
 }
 
 impl Cgroup {
@@ -109,21 +79,14 @@ impl Cgroup {
         self.folders.iter().any(GroupFolder::is_populated)
     }
 
-    /// Returns the current counts.
+    /// Returns the current counts. Reads about ten files in memory, so that it may be called several times a second.
     pub fn usage(&self) -> CgroupUsage {
-        // Each name of version 2 precedes that of version 1.
-        let micros = self.labelled("cpu.stat", "usage_usec");
-        let nanos = || self.number("cpuacct.usage").map(Duration::from_nanos);
-        CgroupUsage {
-            cpu: micros.map(Duration::from_micros).or_else(nanos),
-            peak_memory: (self.number("memory.peak"))
-                .or_else(|| self.number("memory.max_usage_in_bytes")),
-            oom_kills: (self.labelled("memory.events", "oom_kill"))
-                .or_else(|| self.labelled("memory.oom_control", "oom_kill")),
-            refused_forks: self.labelled("pids.events", "max"),
-            disk_read: self.disk_bytes("rbytes="),
-            disk_written: self.disk_bytes("wbytes="),
-        }
+        self.final_usage().with_memory(&self.folders)
+    }
+
+    /// Returns the counts of a group whose members have ended.
+    pub(crate) fn final_usage(&self) -> CgroupUsage {
+        CgroupUsage::read(&self.folders)
     }
 
     /// Returns whether the kernel counts CPU time and memory.
@@ -137,24 +100,6 @@ impl Cgroup {
     pub fn counts_oom_kills(&self) -> bool {
         let has = |file| self.folders.iter().any(|folder| folder.has(file));
         has("memory.events") || has("memory.oom_control")
-    }
-
-    /// Returns the sum of a count over all disks.
-    fn disk_bytes(&self, label: &str) -> Option<u64> {
-        let text = self.folders.iter().find_map(|it| it.read("io.stat"))?;
-        let counts = text.split_whitespace();
-        let counts = counts.filter_map(|count| count.strip_prefix(label)?.parse::<u64>().ok());
-        Some(counts.sum())
-    }
-
-    fn number(&self, file: &str) -> Option<u64> {
-        let mut folders = self.folders.iter();
-        folders.find_map(|folder| folder.read_number(file))
-    }
-
-    fn labelled(&self, file: &str, label: &str) -> Option<u64> {
-        let mut folders = self.folders.iter();
-        folders.find_map(|folder| folder.read_labelled(file, label))
     }
 }
 
@@ -201,30 +146,5 @@ impl UnremovedGroups {
 
     pub(super) fn remove(&self) {
         self.lock().retain(|group| !remove_group(group));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn disk_traffic_is_summed_over_disks() -> io::Result<()> {
-        let parent = tempfile::tempdir()?;
-        let folder = GroupFolder::create(parent.path(), "group")?;
-        let counts =
-            "8:0 rbytes=4096 wbytes=1 rios=1 wios=1\n8:16 rbytes=4 wbytes=20 rios=9 wios=9\n";
-        fs::write(folder.path().join("io.stat"), counts)?;
-        let mut group = Cgroup::new(&Arc::default());
-        assert_eq!(group.usage(), CgroupUsage::default());
-        group.add(folder);
-        let usage = group.usage();
-        assert_eq!(
-            (usage.disk_read, usage.disk_written),
-            (Some(4100), Some(21))
-        );
-        Ok(())
     }
 }

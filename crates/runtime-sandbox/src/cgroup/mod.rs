@@ -15,8 +15,10 @@ mod limits;
 mod parents;
 #[cfg(test)]
 mod tests;
+mod usage;
 
-pub use group::{Cgroup, CgroupUsage};
+pub use group::Cgroup;
 pub use limits::CgroupLimitError;
 pub(crate) use limits::CgroupLimits;
 pub use parents::{AbandonedCgroups, CgroupParents, CgroupSupport, CreateCgroupError};
+pub use usage::{CgroupUsage, Pressure};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_sandbox::{CgroupParents, CgroupUsage, Isolation, Limits, SpawnError, SpawnStep, Wall};
 
-use crate::support::{limited, presets, run, shell};
+use crate::support::{limited, presets, read_line, run, shell};
 
 #[tokio::test]
 async fn limits_are_set() {
@@ -140,6 +140,32 @@ async fn group_is_joined_counted_and_removed() {
             .output()
             .expect("`find` exists");
         assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    }
+}
+
+#[tokio::test]
+async fn usage_shows_while_the_command_runs() {
+    if parents().is_none() {
+        return;
+    }
+    for isolation in presets() {
+        let script = "text=$(head -c 30M /dev/zero | tr '\\0' a); echo full; sleep 600; echo $text";
+        let command = shell(script, isolation).limits(Limits::new().memory(1 << 30));
+        let mut child = command.spawn().await.expect("it starts");
+        assert_eq!(read_line(&mut child).await, "full");
+        let group = child.cgroup().expect("it has a limit");
+        let usage = group.usage();
+        let memory = usage.memory.expect("it is counted");
+        assert!((30 << 20..1 << 30).contains(&memory), "{memory}");
+        assert!(usage.peak_memory.is_some_and(|peak| peak >= 30 << 20));
+        // Other machines do not count it.
+        if let Some(pressure) = group.usage().cpu_pressure {
+            let later = group.usage().cpu_pressure.expect("as before");
+            assert!(pressure.full <= pressure.some && pressure.some <= later.some);
+        }
+        let exit = limited(child.kill(Duration::ZERO)).await.expect("it ends");
+        assert_eq!(exit.cgroup.memory, None);
+        assert!(child.cgroup().is_none());
     }
 }
 
