@@ -230,6 +230,11 @@ fn build_worker(
         idle_stop: None,
         ..config.worker.plugins.clone()
     };
+    let usage = ResourceUsage::new();
+    let usage = match &plugins.resource_usage_artifact {
+        Some(name) => usage.artifact(name),
+        None => usage,
+    };
     let mut worker = plugins.add_to(worker, &environment);
     if let Some(idle_stop) = inputs.idle_stop {
         worker = worker.plugin(idle_stop);
@@ -238,7 +243,7 @@ fn build_worker(
     add_supported(worker, &*engine, mounts)
         .plugin(ExitStatus)
         .plugin(Artifacts::new(max_artifacts))
-        .plugin(ResourceUsage)
+        .plugin(usage)
 }
 
 /// Adds a plugin if the engine has the capabilities that it requires, without which the worker could not be built.

@@ -60,11 +60,19 @@ pub(crate) struct Cgroup {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CgroupUsage {
     pub(crate) cpu: Option<Duration>,
+    pub(crate) memory: Option<u64>,
     pub(crate) peak_memory: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
     pub(crate) refused_forks: Option<u64>,
     pub(crate) disk_read: Option<u64>,
     pub(crate) disk_written: Option<u64>,
+    pub(crate) memory_pressure: Option<Pressure>,
+}
+
+/// Nothing is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pressure {
+    pub(crate) some: Duration,
 }
 
 /// The groups of dead workers: none.

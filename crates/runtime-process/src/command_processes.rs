@@ -5,7 +5,10 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use runtime_worker::Exit;
+use runtime_worker::report::UsageSample;
 
+use crate::command_watch::WatchedCommand;
+use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
@@ -78,18 +81,32 @@ impl CommandProcesses {
         }
     }
 
-    /// Ends the processes that the command left running, and reports the usage of all. Call it when the command has
-    /// ended.
-    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
+    /// Watches the usage of the command.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn watch(&self, engine: &EngineState) -> WatchedCommand {
+        engine.running.watch(match self {
+            Self::Tracked { tree, .. } => tree.meter(),
+            Self::Walled(command) => command.meter(),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn watch(&self, _: &EngineState) -> WatchedCommand {
+        WatchedCommand
+    }
+
+    /// Ends the processes that the command left running, and reports the usage of all with its samples. Call it when the
+    /// command has ended.
+    pub(crate) async fn kill_remaining(&mut self, samples: Vec<UsageSample>) -> KilledOrphans {
         match self {
             Self::Tracked { tree, child } => {
-                let killed = tree.kill_remaining().await;
+                let killed = tree.kill_remaining(samples).await;
                 child.reap();
                 killed
             }
             Self::Walled(command) => {
                 // The kernel has ended all others.
-                command.report_usage();
+                command.report_usage(samples);
                 KilledOrphans::default()
             }
         }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ProcessEngine;
+use crate::high_memory::HighMemory;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -47,6 +48,8 @@ pub struct ProcessConfig {
     pub hidden_paths: Vec<PathBuf>,
     /// The limits of each command: the defaults of tasks, and the most that they may ask for. Default: none.
     pub limits: TaskLimits,
+    /// When the worker ends the task that uses most memory, because the memory of the machine runs out.
+    pub abort_on_high_memory: HighMemory,
 }
 
 impl Default for ProcessConfig {
@@ -63,6 +66,7 @@ impl Default for ProcessConfig {
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
             limits: TaskLimits::default(),
+            abort_on_high_memory: HighMemory::default(),
         }
     }
 }
@@ -77,7 +81,8 @@ impl ProcessConfig {
             .adopt_orphans(self.adopt_orphans)
             .isolation(self.isolation)
             .network(self.network)
-            .limits(self.limits);
+            .limits(self.limits)
+            .abort_on_high_memory(self.abort_on_high_memory);
         let visible = self.visible_paths.iter();
         let engine = visible.fold(engine, |engine, path| engine.visible_path(path));
         let hidden = self.hidden_paths.iter();

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use crate::engine_state::EngineState;
 #[cfg(unix)]
 use crate::group_limits::probe_settings;
+use crate::high_memory::HighMemory;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -127,6 +128,23 @@ impl ProcessEngine {
     #[must_use]
     pub fn limits(mut self, limits: TaskLimits) -> Self {
         self.settings.limits = limits;
+        self
+    }
+
+    /// Sets when the worker ends the task that uses most memory, because the memory of the machine runs out. Default:
+    /// [`HighMemory::default`].
+    #[must_use]
+    pub fn abort_on_high_memory(mut self, high_memory: HighMemory) -> Self {
+        self.settings.high_memory = high_memory;
+        self
+    }
+
+    /// Sets the file in which the kernel counts the memory of the machine. Default: `/proc/meminfo`.
+    ///
+    /// Use it in a container that shows the limit of its memory in another file of this format.
+    #[must_use]
+    pub fn meminfo(mut self, file: impl Into<PathBuf>) -> Self {
+        self.settings.meminfo = file.into();
         self
     }
 

@@ -16,6 +16,8 @@ use {
     runtime_core::{Monitor, error_chain},
 };
 
+#[cfg(target_os = "linux")]
+use crate::command_watch::CommandWatch;
 use crate::limits::TaskLimits;
 use crate::payload::ProcessPayload;
 use crate::settings::EngineSettings;
@@ -33,6 +35,8 @@ pub(crate) struct EngineState {
     pub(crate) orphans: Arc<OrphanScanner>,
     #[cfg(unix)]
     pub(crate) sampler: UsageSampler,
+    #[cfg(target_os = "linux")]
+    pub(crate) running: CommandWatch,
     #[cfg(unix)]
     _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
@@ -69,6 +73,8 @@ impl EngineState {
         let orphans = Arc::new(OrphanScanner::new(owner, adopts));
         let reaper = adopts.then(|| OrphanReaper::start(&orphans)).transpose()?;
         Ok(Self {
+            #[cfg(target_os = "linux")]
+            running: CommandWatch::new(settings.high_memory, settings.meminfo.clone()),
             settings,
             walls,
             abandoned: Arc::default(),

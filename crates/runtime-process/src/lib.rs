@@ -27,6 +27,9 @@
 //! [`TaskLimits`] limits the memory, processes and CPU time of each command. A task may ask for less. The log of a failed
 //! command names the limit that it reached.
 //!
+//! [`HighMemory`] ends the task that uses most memory before the machine runs out of it. The usage of each command over
+//! time is a part of the task's report.
+//!
 //! # Limitations
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
@@ -55,6 +58,8 @@ mod child_process;
 #[path = "child_process_fork.rs"]
 mod child_process;
 mod command_processes;
+#[cfg_attr(not(target_os = "linux"), path = "command_watch_portable.rs")]
+mod command_watch;
 mod config;
 #[cfg(unix)]
 mod containment;
@@ -66,12 +71,15 @@ mod engine_state;
 mod exec_strings;
 #[cfg(unix)]
 mod group_limits;
+mod high_memory;
 mod input_copy;
 mod isolation;
 mod kill_sequence;
 mod limits;
 #[cfg(unix)]
 mod marks;
+#[cfg(target_os = "linux")]
+mod memory_timer;
 #[cfg(unix)]
 mod oom;
 #[cfg(unix)]
@@ -103,6 +111,8 @@ mod task_folder;
 #[cfg(unix)]
 mod usage;
 #[cfg(target_os = "linux")]
+mod usage_curve;
+#[cfg(target_os = "linux")]
 mod vfork;
 #[cfg(all(
     target_os = "linux",
@@ -130,6 +140,7 @@ mod walls;
 
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
+pub use high_memory::HighMemory;
 pub use isolation::{TaskIsolation, TaskNetwork};
 pub use kill_sequence::KillSequence;
 pub use limits::TaskLimits;

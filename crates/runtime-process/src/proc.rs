@@ -10,6 +10,9 @@ use std::path::Path;
 use rustix::param::page_size;
 use rustix::process::Pid;
 
+#[cfg(target_os = "linux")]
+use crate::memory_timer::MachineMemory;
+
 /// Enough for most files: the kernel writes at most a page at once.
 const READ_BYTES: usize = 4096;
 
@@ -167,6 +170,17 @@ pub(crate) fn set_oom_score_adj(pid: Pid, score: i32) {
 /// Returns the number of processes that the kernel has killed since boot because the machine's memory was low.
 pub(crate) fn oom_kills(vmstat: &Path) -> Option<u64> {
     number_after(&read_text(vmstat)?, "oom_kill")
+}
+
+/// Returns the memory of the machine, given the file in which the kernel counts it.
+#[cfg(target_os = "linux")]
+pub(crate) fn machine_memory(meminfo: &Path) -> Option<MachineMemory> {
+    let text = read_text(meminfo)?;
+    let bytes = |label| number_after(&text, label).map(|kib| kib.saturating_mul(1024));
+    Some(MachineMemory {
+        total: bytes("MemTotal:")?,
+        available: bytes("MemAvailable:")?,
+    })
 }
 
 /// Returns the number on the line that starts with `label`, in a text of labels and numbers.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use runtime_core::pre_exec::reset_inherited_state;
 use runtime_worker::Exit;
-use runtime_worker::report::TaskReportBuilder;
+use runtime_worker::report::{CommandReport, TaskReportBuilder, UsageSample};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 
 use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
+#[cfg(target_os = "linux")]
+use crate::command_watch::CommandMeter;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
@@ -115,9 +117,18 @@ impl ProcessTree {
         }
     }
 
+    /// Returns the source of the command's current usage.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn meter(&self) -> CommandMeter {
+        CommandMeter {
+            cgroup: Arc::downgrade(&self.cgroup),
+            root: self.leader,
+        }
+    }
+
     /// Kills all processes that remain after the leader has ended, which is not reaped yet: its pid identifies its
-    /// session and process group.
-    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
+    /// session and process group. Reports the usage of all with its samples.
+    pub(crate) async fn kill_remaining(&mut self, samples: Vec<UsageSample>) -> KilledOrphans {
         self.signal(KillSignal::Kill);
         let leader = self.leader.take();
         let (cgroup, engine) = (Arc::clone(&self.cgroup), Arc::clone(&self.engine));
@@ -133,7 +144,7 @@ impl ProcessTree {
             });
             if let Some(usage) = usage {
                 let usage = usage.finish(&cgroup.usage());
-                report.set_usage(report.usage().then(&usage));
+                report.add_command(CommandReport { usage, samples });
             }
             (killed, refused_forks.flatten())
         };

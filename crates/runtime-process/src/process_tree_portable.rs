@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 
 use runtime_worker::Exit;
+use runtime_worker::report::UsageSample;
 
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
@@ -55,7 +56,7 @@ impl ProcessTree {
 
     pub(crate) fn signal(&self, _: KillSignal) {}
 
-    pub(crate) async fn kill_remaining(&mut self) -> KilledOrphans {
+    pub(crate) async fn kill_remaining(&mut self, _: Vec<UsageSample>) -> KilledOrphans {
         KilledOrphans::default()
     }
 

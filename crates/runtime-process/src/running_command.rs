@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::command_processes::CommandProcesses;
+use crate::command_watch::WatchedCommand;
 use crate::kill_sequence::KillSequence;
 use crate::output::OutputPump;
 use crate::process_tree::KilledOrphans;
@@ -20,9 +21,13 @@ use crate::task::PreparedTask;
 /// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
+/// The exit of a command that the worker killed because it used too much memory.
+const KILLED: Exit = Exit::Signal(9);
+
 /// A running command. All its processes are killed when this is dropped.
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
+    watched: WatchedCommand,
     output: OutputPump,
     kill_sequence: KillSequence,
     context: TaskContext,
@@ -57,6 +62,7 @@ impl RunningCommand {
             ));
         }
         Ok(Some(Self {
+            watched: processes.watch(&task.engine),
             processes,
             output,
             kill_sequence: task.engine.settings.kill_sequence,
@@ -72,9 +78,15 @@ impl RunningCommand {
                 self.stop(&mut deadline).await?;
                 Exit::Killed
             }
+            reason = self.watched.must_end() => {
+                self.context.log_error(reason);
+                self.processes.kill().await?;
+                KILLED
+            }
         };
         // Before the output ends: a background process holds the pipe open, and would slow down later tasks.
-        let KilledOrphans { killed, remaining } = self.processes.kill_remaining().await;
+        let KilledOrphans { killed, remaining } =
+            self.processes.kill_remaining(self.watched.finish()).await;
         if killed > 0 {
             self.context.log(format_args!(
                 "Killed {killed} processes that the task left running"

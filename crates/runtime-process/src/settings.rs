@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::high_memory::HighMemory;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -20,6 +21,8 @@ pub(crate) struct EngineSettings {
     pub(crate) cgroups: CgroupSetting,
     /// The file in which the kernel counts OOM kills of the machine.
     pub(crate) vmstat: PathBuf,
+    /// The file in which the kernel counts the memory of the machine.
+    pub(crate) meminfo: PathBuf,
     pub(crate) isolation: TaskIsolation,
     pub(crate) network: TaskNetwork,
     /// Files and folders that tasks behind walls see, in addition to the system folders.
@@ -28,6 +31,7 @@ pub(crate) struct EngineSettings {
     pub(crate) hidden_paths: Vec<PathBuf>,
     /// The defaults of tasks, and the most that they may ask for.
     pub(crate) limits: TaskLimits,
+    pub(crate) high_memory: HighMemory,
 }
 
 /// The parent of the control groups of commands.
@@ -46,11 +50,13 @@ impl Default for EngineSettings {
             adopts_orphans: false,
             cgroups: CgroupSetting::BelowOwn,
             vmstat: "/proc/vmstat".into(),
+            meminfo: "/proc/meminfo".into(),
             isolation: TaskIsolation::default(),
             network: TaskNetwork::default(),
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
             limits: TaskLimits::default(),
+            high_memory: HighMemory::default(),
         }
     }
 }

@@ -4,18 +4,19 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use runtime_sandbox::{
     SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
 };
 use runtime_worker::Exit;
-use runtime_worker::report::{TaskReportBuilder, Usage};
+use runtime_worker::report::{CommandReport, TaskReportBuilder, Usage, UsageSample};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
+use crate::command_watch::CommandMeter;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE};
@@ -108,8 +109,17 @@ impl WalledCommand {
         Ok(())
     }
 
-    /// Reports the usage of the command, which has ended.
-    pub(crate) fn report_usage(&self) {
+    /// Returns the source of the command's current usage.
+    pub(crate) fn meter(&self) -> CommandMeter {
+        let root = self.child.id();
+        CommandMeter {
+            cgroup: (self.child.cgroup()).map_or_else(Weak::new, Arc::downgrade),
+            root: root.and_then(|it| Pid::from_raw(it.cast_signed())),
+        }
+    }
+
+    /// Reports the usage of the command, which has ended, with its samples.
+    pub(crate) fn report_usage(&self, samples: Vec<UsageSample>) {
         let Some(exit) = &self.exit else { return };
         // Without a group, the kernel has counted all processes that the init process reaped.
         let (group, reaped) = (exit.cgroup, exit.usage);
@@ -120,7 +130,7 @@ impl WalledCommand {
             disk_written: group.disk_written.or(Some(reaped.disk_written)),
             network: None,
         };
-        self.report.set_usage(self.report.usage().then(&usage));
+        self.report.add_command(CommandReport { usage, samples });
     }
 
     pub(crate) fn missing_limits(&self) -> &[&'static str] {

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 
 use runtime_worker::Exit;
+use runtime_worker::report::UsageSample;
 
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
@@ -34,7 +35,12 @@ impl WalledCommand {
         match *self {}
     }
 
-    pub(crate) fn report_usage(&self) {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn meter(&self) -> crate::command_watch::CommandMeter {
+        match *self {}
+    }
+
+    pub(crate) fn report_usage(&self, _: Vec<UsageSample>) {
         match *self {}
     }
 

@@ -7,6 +7,9 @@ use runtime_core::{Run, StopReason};
 
 use crate::resolution::{Exit, Resolution};
 
+/// The maximum number of commands of a task whose samples are kept: a payload may list thousands.
+const MAX_SAMPLED_COMMANDS: usize = 100;
+
 /// A summary of one run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,6 +32,34 @@ pub struct TaskReport {
     pub cache_misses: u32,
     /// Resources used by the task.
     pub usage: Usage,
+    /// Resources used by each command of the task, as far as the engine reports them.
+    pub commands: Vec<CommandReport>,
+}
+
+/// Resources used by one command of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandReport {
+    /// The usage until the end of the command.
+    pub usage: Usage,
+    /// The usage while the command ran, in order. Empty if it ended soon.
+    pub samples: Vec<UsageSample>,
+}
+
+/// The usage of a running command since its start. The engine leaves out values that it does not measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageSample {
+    /// The time since the start of the command.
+    pub elapsed: Duration,
+    /// Current memory in bytes.
+    pub memory: Option<u64>,
+    /// CPU time in user and kernel mode, summed over all CPUs.
+    pub cpu: Option<Duration>,
+    /// Bytes read from disks.
+    pub disk_read: Option<u64>,
+    /// Bytes written to disks.
+    pub disk_written: Option<u64>,
+    /// The time during which a process of the command waited for memory.
+    pub memory_pressure: Option<Duration>,
 }
 
 /// Resource usage of a task. The engine leaves out values that it does not measure.
@@ -90,6 +121,7 @@ impl TaskReportBuilder {
             cache_hits: 0,
             cache_misses: 0,
             usage: Usage::default(),
+            commands: Vec::new(),
         };
         Self {
             claimed: Instant::now(),
@@ -126,6 +158,16 @@ impl TaskReportBuilder {
     /// Sets the total usage so far, replacing the earlier value.
     pub fn set_usage(&self, usage: Usage) {
         self.report.lock().usage = usage;
+    }
+
+    /// Adds a command that has ended, and its usage to the total. Of many commands, only the first have samples.
+    pub fn add_command(&self, mut command: CommandReport) {
+        let mut report = self.report.lock();
+        report.usage = report.usage.then(&command.usage);
+        if report.commands.len() >= MAX_SAMPLED_COMMANDS {
+            command.samples = Vec::new();
+        }
+        report.commands.push(command);
     }
 
     /// Returns the usage so far.

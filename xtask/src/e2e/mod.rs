@@ -83,7 +83,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "oom",
-        description: "a task killed by the kernel because its memory is exhausted",
+        description: "100 tasks killed by the kernel because their memory is exhausted",
         run: oom::run,
     },
     Check {
@@ -142,6 +142,7 @@ mod tests {
         for module in [
             "runtime-worker/tests/it/disk.rs",
             "runtime-process/tests/it/cgroups.rs",
+            "runtime-process/tests/it/oom_kills.rs",
         ] {
             let path = crate::workspace::root().join("crates").join(module);
             let source = std::fs::read_to_string(path).expect("the module exists");

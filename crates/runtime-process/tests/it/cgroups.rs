@@ -48,7 +48,7 @@ impl Machine {
         let engine = process_engine()
             .cgroup_parent(&self.groups)
             .vmstat(&self.vmstat);
-        let worker = bed.worker_with(engine).plugin(ResourceUsage);
+        let worker = bed.worker_with(engine).plugin(ResourceUsage::new());
         let running = bed.start(worker);
         bed.resolved(&task_id).await;
         running.stop().await;

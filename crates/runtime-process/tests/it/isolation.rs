@@ -180,7 +180,7 @@ async fn hidden_path_appears_empty() {
 async fn usage_of_the_command_is_reported() {
     for bed in TestBed::each().await {
         let task_id = bed.create(sh("i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done"));
-        let running = bed.start(bed.worker().plugin(ResourceUsage));
+        let running = bed.start(bed.worker().plugin(ResourceUsage::new()));
         bed.resolved(&task_id).await;
         running.stop().await;
         let log = bed.log(&task_id).await;

@@ -182,6 +182,9 @@ pub struct PluginsConfig {
     /// The maximum number of artifacts of a task, for the plugin `Artifacts`.
     #[schemars(range(min = 1))]
     pub max_artifacts: usize,
+    /// The name of an artifact with the resource usage of each command over time, such as `public/resource-usage.json`.
+    /// By default there is none.
+    pub resource_usage_artifact: Option<String>,
     /// Lines at the top of every task log.
     pub log_prefix: BTreeMap<String, String>,
     /// The prefix of the scope that a named cache requires, such as `my-worker:cache:`; the name of the cache follows. By
@@ -212,6 +215,7 @@ impl Default for PluginsConfig {
         Self {
             max_run_time: Duration::from_secs(24 * 60 * 60),
             max_artifacts: DEFAULT_MAX_ARTIFACTS,
+            resource_usage_artifact: None,
             log_prefix: BTreeMap::new(),
             cache_scopes: None,
             keep_uncommitted_caches: false,

@@ -8,7 +8,7 @@
 //! | [`MaxRunTime`] | `maxRunTime` | kills a task that exceeds its run time |
 //! | [`ExitStatus`] | `onExitStatus` | maps exit codes to retries or to the removal of caches |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
-//! | [`ResourceUsage`] | – | logs the resource usage of a task |
+//! | [`ResourceUsage`] | – | logs the resource usage of a task, and optionally uploads it |
 //! | [`LogPrefix`] | – | writes lines at the top of every log |
 //! | [`IdleStop`] | – | stops an idle worker |
 //! | [`StopOnError`] | – | stops a worker after an internal error |
@@ -28,6 +28,7 @@ mod mounts;
 mod resource_usage;
 mod stop_on_error;
 mod task_log;
+mod usage_document;
 mod watchdog;
 
 pub use artifacts::Artifacts;

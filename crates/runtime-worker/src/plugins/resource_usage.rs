@@ -1,19 +1,57 @@
-//! Logs the resource usage of tasks.
+//! Logs the resource usage of tasks, and uploads that of their commands over time.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::TaskError;
+use runtime_core::artifact::{
+    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, S3Artifact,
+};
 use runtime_core::util::ByteSize;
 
+use super::usage_document::document;
+use crate::engine::ResultSet;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::report::{TaskReport, Usage};
+use crate::resolution::Verdict;
 use crate::task_run::TaskRun;
 
 /// Writes the resource usage of every task to its log and to the monitor: CPU time, peak memory, disk traffic and
 /// cache hits. Tasks that were stopped are included.
 ///
 /// Values that the engine does not measure are left out. The process engine does not measure network traffic.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ResourceUsage;
+///
+/// Optionally, an artifact contains the usage of each command over time. A failed upload is reported to the monitor only.
+///
+/// ```
+/// # use runtime_worker::plugins::ResourceUsage;
+/// let plugin = ResourceUsage::new().artifact("public/resource-usage.json");
+/// # let _ = plugin;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ResourceUsage {
+    artifact: Option<String>,
+}
+
+impl ResourceUsage {
+    /// Creates the plugin without an artifact.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name of an artifact with the usage of each command over time, as JSON.
+    ///
+    /// It is an object with a list `commands`. Each has `cpuSeconds`, `peakMemoryBytes`, `diskReadBytes`,
+    /// `diskWrittenBytes`, and a list `samples`, whose elements have the `seconds` since the start of the command and,
+    /// at that time, `memoryBytes`, `memoryPressureSeconds`, `cpuSeconds`, `diskReadBytes` and `diskWrittenBytes`. A
+    /// task that was stopped has no such artifact.
+    #[must_use]
+    pub fn artifact(mut self, name: impl Into<String>) -> Self {
+        self.artifact = Some(name.into());
+        self
+    }
+}
 
 #[async_trait]
 impl Plugin for ResourceUsage {
@@ -25,21 +63,49 @@ impl Plugin for ResourceUsage {
         &self,
         run: &TaskRun,
     ) -> Result<Option<Box<dyn TaskPlugin>>, TaskError> {
-        Ok(Some(Box::new(UsageReporter(run.clone()))))
+        Ok(Some(Box::new(UsageReporter {
+            run: run.clone(),
+            artifact: self.artifact.clone(),
+        })))
     }
 }
 
-struct UsageReporter(TaskRun);
+struct UsageReporter {
+    run: TaskRun,
+    artifact: Option<String>,
+}
 
 #[async_trait]
 impl TaskPlugin for UsageReporter {
+    async fn stopped(&mut self, _: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
+        if let Some(name) = &self.artifact {
+            let document = document(&self.run.report.snapshot().commands);
+            let artifact = Artifact {
+                name: name.clone(),
+                expires: None,
+                content: ArtifactBody::S3(S3Artifact {
+                    content_type: "application/json".to_owned(),
+                    encoding: ContentEncoding::Gzip,
+                    headers: ArtifactHeaders::new(),
+                    source: ArtifactSource::Bytes(document.into()),
+                }),
+            };
+            // The result of the task does not depend on it.
+            if let Err(error) = self.run.context.upload(&artifact).await {
+                let message = "cannot upload the resource usage of a task";
+                self.run.monitor().report_warning(&error, message);
+            }
+        }
+        Ok(Verdict::Success)
+    }
+
     fn closing_log(&mut self) {
-        let report = self.0.report.snapshot();
+        let report = self.run.report.snapshot();
         let summary = summary(&report);
         if !summary.is_empty() {
-            self.0.context.log(format_args!("Resources: {summary}"));
+            self.run.context.log(format_args!("Resources: {summary}"));
         }
-        let monitor = self.0.monitor();
+        let monitor = self.run.monitor();
         if let Some(cpu) = report.usage.cpu {
             monitor.measure_duration("cpu", cpu);
         }

@@ -65,7 +65,7 @@ mod usage {
         let bed = TestBed::new().await;
         let marker = bed.marker("started");
         let task_id = bed.create(sh(&format!("echo > {}; exec sleep 600", marker.display())));
-        let running = bed.start(bed.worker().plugin(ResourceUsage));
+        let running = bed.start(bed.worker().plugin(ResourceUsage::new()));
         bed.wait_for_file(&marker).await;
         bed.cancel(&task_id);
         bed.wait_for_reports(1).await;

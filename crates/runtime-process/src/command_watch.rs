@@ -1,0 +1,422 @@
+//! Watches the running commands: samples their usage, and ends the one that uses most memory before the machine has none.
+//!
+//! One task of the runtime samples all commands, and only while there are any.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use runtime_core::util::ByteSize;
+use runtime_worker::report::UsageSample;
+use rustix::process::Pid;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+use crate::cgroup::{Cgroup, CgroupUsage};
+use crate::high_memory::HighMemory;
+use crate::memory_timer::{HighMemoryTimer, MachineMemory};
+use crate::proc;
+use crate::usage_curve::UsageCurve;
+
+/// The time between two samples.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The minimum ratio of an interval and the duration of the pass before it: passes take at most half a percent of a
+/// core, however many commands and processes there are.
+const MIN_INTERVAL_RATIO: u32 = 200;
+
+/// Watches the running commands of an engine. Its work ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct CommandWatch(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: HighMemory,
+    /// The file in which the kernel counts the memory of the machine.
+    meminfo: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    commands: BTreeMap<u64, Command>,
+    next_id: u64,
+    timer: HighMemoryTimer,
+    passes: Option<JoinHandle<()>>,
+    /// The next time at which all processes may be read.
+    next_scan: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Command {
+    meter: CommandMeter,
+    started: Instant,
+    curve: UsageCurve,
+    /// Receives the reason for the end of the command. `None` once it was sent.
+    end: Option<oneshot::Sender<String>>,
+}
+
+/// The source of a command's usage: its control group if that counts memory, otherwise its processes.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandMeter {
+    /// The watch does not delay the removal of the group.
+    pub(crate) cgroup: Weak<Cgroup>,
+    /// The process from which all others of the command descend, or whose session they are in.
+    pub(crate) root: Option<Pid>,
+}
+
+/// A command that is watched until this is dropped.
+#[derive(Debug)]
+pub(crate) struct WatchedCommand {
+    id: u64,
+    shared: Arc<Shared>,
+    end: oneshot::Receiver<String>,
+}
+
+impl CommandWatch {
+    pub(crate) fn new(settings: HighMemory, meminfo: PathBuf) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            meminfo,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Watches a command that has just started.
+    pub(crate) fn watch(&self, meter: CommandMeter) -> WatchedCommand {
+        let (sender, end) = oneshot::channel();
+        let mut state = self.0.state.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        let command = Command {
+            meter,
+            started: Instant::now(),
+            curve: UsageCurve::default(),
+            end: Some(sender),
+        };
+        state.commands.insert(id, command);
+        // The task also ends with its runtime.
+        let runs = state.passes.as_ref().is_some_and(|it| !it.is_finished());
+        if !runs {
+            let passes = make_passes(Arc::clone(&self.0));
+            state.passes = Some(tokio::spawn(passes));
+        }
+        drop(state);
+        WatchedCommand {
+            id,
+            shared: Arc::clone(&self.0),
+            end,
+        }
+    }
+}
+
+impl Drop for CommandWatch {
+    fn drop(&mut self) {
+        if let Some(passes) = self.0.state.lock().passes.take() {
+            passes.abort();
+        }
+    }
+}
+
+impl WatchedCommand {
+    /// Waits until the command has to end, and returns the reason for the log of its task.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe until it returns. Call it only once.
+    pub(crate) async fn must_end(&mut self) -> String {
+        match (&mut self.end).await {
+            Ok(reason) => reason,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns the samples of the command, which are no longer taken.
+    pub(crate) fn finish(self) -> Vec<UsageSample> {
+        let command = self.shared.state.lock().commands.remove(&self.id);
+        command.map_or_else(Vec::new, |command| command.curve.into_samples())
+    }
+}
+
+impl Drop for WatchedCommand {
+    fn drop(&mut self) {
+        self.shared.state.lock().commands.remove(&self.id);
+    }
+}
+
+/// Repeats passes until no command runs.
+async fn make_passes(shared: Arc<Shared>) {
+    let mut delay = INTERVAL;
+    loop {
+        sleep(delay).await;
+        if shared.stop_if_idle() {
+            return;
+        }
+        let pass = {
+            let shared = Arc::clone(&shared);
+            spawn_blocking(move || shared.pass())
+        };
+        // The only possible error is a panic. The next command starts the passes again.
+        let Ok(cost) = pass.await else { return };
+        delay = INTERVAL.max(cost * MIN_INTERVAL_RATIO);
+    }
+}
+
+impl Shared {
+    /// Ends the passes if no command runs. The next one starts them again.
+    fn stop_if_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_idle = state.commands.is_empty();
+        if is_idle {
+            state.passes = None;
+            state.timer = HighMemoryTimer::default();
+        }
+        is_idle
+    }
+
+    /// Samples all commands, and chooses one that must end if the memory of the machine is low. Returns how long this
+    /// took without the processes, which have their own interval.
+    fn pass(&self) -> Duration {
+        let start = Instant::now();
+        let machine = proc::machine_memory(&self.meminfo);
+        let is_low = machine.is_some_and(|memory| self.settings.is_exceeded(memory));
+        let (meters, scans) = {
+            let state = self.state.lock();
+            let meters = state.commands.iter();
+            let meters: Vec<_> = meters.map(|(id, it)| (*id, it.meter.clone())).collect();
+            (
+                meters,
+                is_low || state.next_scan.is_none_or(|it| it <= start),
+            )
+        };
+        let mut counted = BTreeMap::new();
+        let mut uncounted = Vec::new();
+        for (id, meter) in meters {
+            let usage = meter.cgroup.upgrade().map(|group| group.usage());
+            match (usage, meter.root) {
+                (Some(usage), _) if usage.memory.is_some() => drop(counted.insert(id, usage)),
+                (_, Some(root)) if scans => uncounted.push((id, root.as_raw_nonzero().get())),
+                _ => {}
+            }
+        }
+        let cost = start.elapsed();
+        let scan_start = Instant::now();
+        let roots: Vec<_> = uncounted.iter().map(|(_, root)| *root).collect();
+        let memory = memory_of_trees(&roots);
+        let next_scan = scan_start + scan_start.elapsed() * MIN_INTERVAL_RATIO;
+        for ((id, _), memory) in uncounted.into_iter().zip(memory) {
+            let usage = CgroupUsage {
+                memory: Some(memory),
+                ..CgroupUsage::default()
+            };
+            counted.insert(id, usage);
+        }
+        let mut state = self.state.lock();
+        state.next_scan = Some(next_scan);
+        for (id, usage) in counted {
+            if let Some(command) = state.commands.get_mut(&id) {
+                command.add(&usage, start);
+            }
+        }
+        if state.timer.update(&self.settings, machine, start)
+            && let Some(machine) = machine
+        {
+            state.end_largest(&self.settings, machine);
+        }
+        cost
+    }
+}
+
+impl Command {
+    fn add(&mut self, usage: &CgroupUsage, now: Instant) {
+        self.curve.push(UsageSample {
+            elapsed: now.saturating_duration_since(self.started),
+            memory: usage.memory,
+            cpu: usage.cpu,
+            disk_read: usage.disk_read,
+            disk_written: usage.disk_written,
+            memory_pressure: usage.memory_pressure.map(|pressure| pressure.some),
+        });
+    }
+}
+
+impl State {
+    /// Ends the command that uses most memory, if that is enough to help.
+    fn end_largest(&mut self, settings: &HighMemory, machine: MachineMemory) {
+        let commands = self.commands.values_mut().filter(|it| it.end.is_some());
+        let Some(largest) = commands.max_by_key(|command| command.curve.memory()) else {
+            return;
+        };
+        let memory = largest.curve.memory().unwrap_or_default();
+        if memory < settings.min_use() {
+            return;
+        }
+        if let Some(end) = largest.end.take() {
+            // Fails if the command has just ended.
+            let _ = end.send(reason(settings, machine, &largest.curve));
+        }
+    }
+}
+
+/// Returns the line for the log of a task that is ended.
+fn reason(settings: &HighMemory, machine: MachineMemory, curve: &UsageCurve) -> String {
+    let memory = ByteSize(curve.memory().unwrap_or_default());
+    let (available, total) = (ByteSize(machine.available), ByteSize(machine.total));
+    let (min, percent) = (ByteSize(settings.min_available), settings.max_used_percent);
+    let (duration, curve) = (settings.duration.as_secs_f64(), curve.describe());
+    format!(
+        "Out of memory: the worker ended this task, which uses {memory}, the most of all tasks, because only {available} \
+         of the machine's {total} are available. Less than {min}, with more than {percent}% in use, are permitted for \
+         {duration} s. Memory of the task: {curve}"
+    )
+}
+
+/// Returns the resident memory of the processes that descend from each root or are in its session.
+fn memory_of_trees(roots: &[i32]) -> Vec<u64> {
+    let mut sums = vec![0; roots.len()];
+    if roots.is_empty() {
+        return sums;
+    }
+    let processes: Vec<_> = proc::all_stats().collect();
+    let mut children = BTreeMap::<i32, Vec<usize>>::new();
+    for (index, process) in processes.iter().enumerate() {
+        children.entry(process.parent).or_default().push(index);
+    }
+    // A loop, since tasks control how deep their trees are. Each process is counted once.
+    let mut is_counted = vec![false; processes.len()];
+    for (sum, root) in sums.iter_mut().zip(roots) {
+        let members = (0..processes.len()).filter(|index| {
+            let process = &processes[*index];
+            process.pid == *root || process.session == *root
+        });
+        let mut queue: Vec<_> = members.collect();
+        while let Some(index) = queue.pop() {
+            if !std::mem::replace(&mut is_counted[index], true) {
+                *sum += processes[index].resident_memory;
+                queue.extend(children.get(&processes[index].pid).into_iter().flatten());
+            }
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+
+    use super::*;
+
+    const KIB_PER_GIB: u64 = 1 << 20;
+
+    /// A machine of 4 GiB.
+    fn meminfo(available_kib: u64) -> String {
+        let total = 4 * KIB_PER_GIB;
+        format!("MemTotal: {total} kB\nMemFree: 1 kB\nMemAvailable: {available_kib} kB\n")
+    }
+
+    /// A command whose memory is that of this process.
+    fn own() -> CommandMeter {
+        CommandMeter {
+            cgroup: Weak::new(),
+            root: Some(rustix::process::getpid()),
+        }
+    }
+
+    fn unknown() -> CommandMeter {
+        CommandMeter {
+            cgroup: Weak::new(),
+            root: None,
+        }
+    }
+
+    fn settings() -> HighMemory {
+        HighMemory {
+            // Less than ten times the memory of this process.
+            min_available: 10 << 20,
+            duration: Duration::from_secs(2),
+            ..HighMemory::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn largest_command_ends_when_memory_is_low() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("meminfo");
+        fs::write(&file, meminfo(1000))?;
+        let watch = CommandWatch::new(settings(), file.clone());
+        let mut small = watch.watch(unknown());
+        let mut large = watch.watch(own());
+        let start = Instant::now();
+        let reason = tokio::select! {
+            reason = large.must_end() => reason,
+            _ = small.must_end() => panic!("it uses no memory"),
+        };
+        assert!(start.elapsed() >= Duration::from_secs(2));
+        for part in ["of the machine's 4.0 GiB", "90%", "for 2 s", "before), "] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        let samples = large.finish();
+        assert!(samples.len() >= 4 && samples.iter().all(|it| it.memory > Some(1 << 20)));
+        assert_eq!(small.finish(), []);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_command_ends_without_need() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("meminfo");
+        for text in [meminfo(KIB_PER_GIB), String::new()] {
+            fs::write(&file, text)?;
+            let watch = CommandWatch::new(settings(), file.clone());
+            let mut command = watch.watch(own());
+            let wait = tokio::time::timeout(Duration::from_secs(60), command.must_end());
+            assert!(wait.await.is_err());
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_end_with_the_last_command() {
+        let watch = CommandWatch::new(settings(), "/proc/meminfo".into());
+        let passes = || watch.0.state.lock().passes.is_some();
+        let (first, second) = (watch.watch(unknown()), watch.watch(unknown()));
+        drop(first);
+        sleep(INTERVAL * 4).await;
+        assert!(passes());
+        drop(second);
+        while passes() {
+            sleep(INTERVAL).await;
+        }
+        let _third = watch.watch(unknown());
+        assert!(passes());
+    }
+
+    #[test]
+    fn trees_include_descendants_and_sessions() -> io::Result<()> {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "setsid sleep 600 & echo; wait"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()?;
+        let mut line = [0];
+        io::Read::read_exact(&mut child.stdout.take().expect("a pipe"), &mut line)?;
+        let root = child.id().cast_signed();
+        let own = std::process::id().cast_signed();
+        let [shell, nothing] = memory_of_trees(&[root, i32::MAX])[..] else {
+            panic!("one number for each root");
+        };
+        let all = memory_of_trees(&[own])[0];
+        let resident = |pid| proc::stat(pid).map_or(0, |stat| stat.resident_memory);
+        assert!(shell > resident(root), "it has a child");
+        assert!(all >= resident(own) && nothing == 0);
+        for process in proc::all_stats().filter(|it| it.parent == root) {
+            let pid = Pid::from_raw(process.pid).expect("not 0");
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        child.kill()?;
+        child.wait().map(drop)
+    }
+}
