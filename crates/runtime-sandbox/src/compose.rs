@@ -123,6 +123,9 @@ fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Resu
         let own_root = isolation.has(Wall::Files);
         landlock::restrict(plan, &isolation.files, own_root)?;
     }
+    if isolation.has_socket_filter() {
+        seccomp::filter_sockets(plan);
+    }
     if isolation.has(Wall::SystemCalls) {
         seccomp::filter(plan);
     }
@@ -143,7 +146,8 @@ fn drop_rights(plan: &mut Plan, isolation: &Isolation, identity: &Identity) {
     if privileges {
         credentials::drop_capabilities(plan);
     }
-    if privileges || isolation.has(Wall::Landlock) || isolation.has(Wall::SystemCalls) {
+    let filters = isolation.has_socket_filter() || isolation.has(Wall::SystemCalls);
+    if privileges || isolation.has(Wall::Landlock) || filters {
         credentials::no_new_privileges(plan);
     }
 }

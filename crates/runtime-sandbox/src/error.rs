@@ -96,6 +96,8 @@ pub enum SpawnStep {
     ControlGroupNamespace,
     /// Creates a network namespace with a loopback interface.
     NetworkNamespace,
+    /// Adds the filter of sockets, where network namespaces are not allowed.
+    SocketFilter,
     /// Mounts `/proc` for the processes of the sandbox.
     ProcessFiles,
     /// Creates a mount namespace.
@@ -136,7 +138,7 @@ impl SpawnStep {
             Self::IpcNamespace => Wall::Ipc,
             Self::HostNameNamespace => Wall::HostName,
             Self::ControlGroupNamespace => Wall::ControlGroups,
-            Self::NetworkNamespace => Wall::Network,
+            Self::NetworkNamespace | Self::SocketFilter => Wall::Network,
             Self::ProcessFiles => Wall::Processes,
             Self::MountNamespace | Self::Mount | Self::PivotRoot => Wall::Files,
             Self::DropCapabilities | Self::NoNewPrivileges => Wall::Privileges,
@@ -161,6 +163,7 @@ impl fmt::Display for SpawnStep {
             Self::HostNameNamespace => "create a host name namespace",
             Self::ControlGroupNamespace => "create a control group namespace",
             Self::NetworkNamespace => "create a network namespace",
+            Self::SocketFilter => "filter sockets",
             Self::ProcessFiles => "mount `/proc` for the processes of the sandbox",
             Self::MountNamespace => "create a mount namespace",
             Self::Mount => "mount into the sandbox",

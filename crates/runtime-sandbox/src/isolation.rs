@@ -23,7 +23,7 @@ pub enum Wall {
     HostName,
     /// Its own view of control groups.
     ControlGroups,
-    /// A network with a loopback interface only.
+    /// A network with a loopback interface only. Where network namespaces are not allowed: no sockets but local ones.
     Network,
     /// A filter that refuses system calls that most escapes need, but few programs.
     SystemCalls,
@@ -88,6 +88,8 @@ pub struct Isolation {
     pub(crate) files: FileView,
     pub(crate) users: RangeInclusive<u32>,
     pub(crate) best_effort: bool,
+    /// Whether the wall `Network` is a filter of sockets, since this machine does not allow its namespace.
+    filters_sockets: bool,
 }
 
 impl Isolation {
@@ -101,6 +103,7 @@ impl Isolation {
             files: FileView::system(),
             users: Self::DEFAULT_USERS,
             best_effort: false,
+            filters_sockets: false,
         }
     }
 
@@ -134,6 +137,22 @@ impl Isolation {
     /// Returns whether a wall is asked for.
     pub fn has(&self, wall: Wall) -> bool {
         self.walls & wall.bit() != 0
+    }
+
+    /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a namespace.
+    pub(crate) fn has_network_namespace(&self) -> bool {
+        self.has(Wall::Network) && !self.filters_sockets
+    }
+
+    /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a filter of sockets.
+    pub(crate) fn has_socket_filter(&self) -> bool {
+        self.has(Wall::Network) && self.filters_sockets
+    }
+
+    /// Replaces the namespace of the wall [`Network`](Wall::Network) by a filter of sockets.
+    pub(crate) fn filter_sockets(mut self) -> Self {
+        self.filters_sockets = true;
+        self
     }
 
     /// Sets the files that the command sees. Default: [`FileView::system`].

@@ -41,7 +41,7 @@
 //! | `Ipc` | a namespace for System V IPC and message queues | the same | yes | yes |
 //! | `SystemCalls` | a filter, see below | the same | yes | yes |
 //! | `Files` | a root folder with the files of the [`FileView`] | the same | | yes |
-//! | `Network` | a network with a loopback interface only | the same | | yes |
+//! | `Network` | a network with a loopback interface only, or no network sockets, see below | the same | | yes |
 //! | `HostName` | the host name `sandbox` | the same | | yes |
 //! | `ControlGroups` | a view of the own control group only | the same | | yes |
 //! | `Landlock` | files of the [`FileView`]; no signals and abstract sockets to the outside | the same | | yes |
@@ -49,6 +49,10 @@
 //! A wall that this machine cannot have is an error that names the failed step and a remedy.
 //! [`Isolation::best_effort`] starts the command without it. `cargo run -p runtime-sandbox --example probe` prints what
 //! the machine can have, see [`Support`].
+//!
+//! Where network namespaces are not allowed, as in many containers, the wall `Network` is a filter that refuses all
+//! sockets but local ones, so that there is no loopback interface either. Abstract sockets of the machine then need the
+//! wall `Landlock`, version 6. [`Support`] shows which of both it is.
 //!
 //! # System calls
 //!

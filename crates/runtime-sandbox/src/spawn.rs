@@ -34,23 +34,24 @@ impl SandboxCommand {
     ///
     /// Safe: if the future is dropped, the command is killed or not started.
     pub async fn spawn(self) -> Result<SandboxChild, SpawnError> {
-        let mut isolation = self.isolation.clone();
+        let isolation = self.isolation.clone();
         let command = Arc::new(self);
         let error = match SandboxChild::spawn(Arc::clone(&command), isolation.clone()).await {
             Err(error) if isolation.best_effort => error,
             result => return result,
         };
+        let mut available = isolation.clone();
         let mut missing_walls = Vec::new();
         for wall in Wall::ALL {
             if isolation.has(wall) && SandboxChild::probe(wall).await.is_err() {
-                isolation = isolation.without(wall);
+                available = available.without(wall);
                 missing_walls.push(wall);
             }
         }
         if missing_walls.is_empty() {
             return Err(error);
         }
-        let mut child = SandboxChild::spawn(command, isolation).await?;
+        let mut child = SandboxChild::spawn(command, available).await?;
         child.missing_walls = missing_walls;
         Ok(child)
     }
@@ -77,21 +78,60 @@ impl SandboxCommand {
 }
 
 impl SandboxChild {
+    /// Starts a command behind all walls. The wall `Network` is a filter if its namespace is not allowed.
     async fn spawn(command: Arc<SandboxCommand>, isolation: Isolation) -> Result<Self, SpawnError> {
+        let started = Self::spawn_with(Arc::clone(&command), isolation.clone()).await;
+        let lacks_namespace = match &started {
+            Err(SpawnError::Step { step, .. }) => {
+                let steps = [SpawnStep::Clone, SpawnStep::NetworkNamespace];
+                steps.contains(step) && isolation.has_network_namespace()
+            }
+            _ => false,
+        };
+        if !lacks_namespace
+            || Self::probe_with(Isolation::none().with(Wall::Network))
+                .await
+                .is_ok()
+        {
+            return started;
+        }
+        Self::spawn_with(command, isolation.filter_sockets()).await
+    }
+
+    async fn spawn_with(
+        command: Arc<SandboxCommand>,
+        isolation: Isolation,
+    ) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
         Self::start(program, move || grouped_start::start(&command, isolation)).await
     }
 
-    /// Raises a wall around a process that ends at once.
-    pub(crate) async fn probe(wall: Wall) -> Result<(), SpawnError> {
+    /// Raises a wall around a process that ends at once. Returns the isolation that raised it.
+    pub(crate) async fn probe(wall: Wall) -> Result<Isolation, SpawnError> {
         let mut isolation = Isolation::none().with(wall);
         if wall == Wall::Files {
             isolation = isolation.with(Wall::Processes);
         }
+        let error = match Self::probe_with(isolation.clone()).await {
+            Ok(()) => return Ok(isolation),
+            Err(error) => error,
+        };
+        if wall == Wall::Network {
+            isolation = isolation.filter_sockets();
+            if Self::probe_with(isolation.clone()).await.is_ok() {
+                return Ok(isolation);
+            }
+        }
+        Err(error)
+    }
+
+    async fn probe_with(isolation: Isolation) -> Result<(), SpawnError> {
         let mut command = SandboxCommand::new("");
         command.is_probe = true;
         // Dropping the child reaps it.
-        Self::spawn(Arc::new(command), isolation).await.map(drop)
+        Self::spawn_with(Arc::new(command), isolation)
+            .await
+            .map(drop)
     }
 
     async fn start(

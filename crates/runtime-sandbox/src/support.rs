@@ -6,7 +6,7 @@ use std::fmt;
 use crate::child::SandboxChild;
 use crate::error::SpawnError;
 use crate::identity;
-use crate::isolation::Wall;
+use crate::isolation::{Isolation, Wall};
 use crate::sys;
 
 /// The walls that this kernel and this user can have.
@@ -38,7 +38,8 @@ impl Support {
     pub async fn probe() -> Self {
         let mut walls = Vec::new();
         for wall in Wall::ALL {
-            walls.push((wall, SandboxChild::probe(wall).await.map(|()| means(wall))));
+            let probed = SandboxChild::probe(wall).await;
+            walls.push((wall, probed.map(|isolation| means(wall, &isolation))));
         }
         Self { walls }
     }
@@ -75,9 +76,12 @@ impl fmt::Display for Support {
     }
 }
 
-/// Returns what raises a wall.
-fn means(wall: Wall) -> String {
+/// Returns a description of how an isolation raised a wall.
+fn means(wall: Wall, isolation: &Isolation) -> String {
     match wall {
+        Wall::Network if isolation.has_socket_filter() => {
+            "a filter that refuses all sockets but local ones".to_owned()
+        }
         Wall::User if identity::is_privileged() => "a user for each command".to_owned(),
         Wall::User => "a user namespace with the worker's user".to_owned(),
         Wall::Privileges => "no capabilities, no new privileges".to_owned(),

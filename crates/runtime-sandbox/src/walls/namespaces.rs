@@ -20,8 +20,18 @@ pub(crate) fn flags(isolation: &Isolation) -> c_int {
         (Wall::ControlGroups, libc::CLONE_NEWCGROUP),
         (Wall::Network, libc::CLONE_NEWNET),
     ];
-    let wanted = flags.into_iter().filter(|(wall, _)| isolation.has(*wall));
+    let wanted = flags
+        .into_iter()
+        .filter(|(wall, _)| needs(isolation, *wall));
     wanted.fold(0, |all, (_, flag)| all | flag)
+}
+
+/// Returns whether an isolation needs the namespace of a wall.
+fn needs(isolation: &Isolation, wall: Wall) -> bool {
+    match wall {
+        Wall::Network => isolation.has_network_namespace(),
+        _ => isolation.has(wall),
+    }
 }
 
 /// Maps the worker's user and group to themselves in a new user namespace, the only mapping that needs no rights.
@@ -59,7 +69,7 @@ fn write_file(plan: &mut Plan, path: &[u8], text: &[u8]) {
 /// Creates all namespaces but the mount namespace.
 pub(crate) fn unshare(plan: &mut Plan, isolation: &Isolation) {
     let mut unshare = |wall, step, flag: c_int| {
-        let wanted = isolation.has(wall);
+        let wanted = needs(isolation, wall);
         if wanted {
             plan.step(step);
             plan.call(libc::SYS_unshare, [flag.into()]);

@@ -1,4 +1,4 @@
-//! The filter for system calls: a list of refused calls, as a program for the kernel's packet filter machine.
+//! The filters for system calls: a list of refused calls, as a program for the kernel's packet filter machine.
 //!
 //! The filter is written here and not with a crate, since it needs three things in one program: different errors, the
 //! refusal of the second table of x86-64 ("x32"), whose calls would pass a list of numbers, and tests of arguments.
@@ -115,9 +115,26 @@ const fn argument(index: u32) -> u32 {
 /// Adds the filter to the process and to those that it creates.
 pub(crate) fn filter(plan: &mut Plan) {
     plan.step(SpawnStep::SystemCallFilter);
-    let program = program();
+    add(plan, &program());
+}
+
+/// Adds a filter that refuses all sockets but local ones: the wall around the network where no namespace is allowed.
+///
+/// It covers all protocols, which Landlock does not: that knows TCP only. Netlink sockets have no way to the outside, but
+/// show the interfaces of the machine.
+pub(crate) fn filter_sockets(plan: &mut Plan) {
+    plan.step(SpawnStep::SocketFilter);
+    let mut program = first_instructions();
+    refuse_sockets(&mut program, &[libc::AF_UNIX]);
+    // Requests in its rings create sockets without the call.
+    let rings = libc::SYS_io_uring_setup as u32;
+    program.extend([jump(BPF_JEQ, rings, 0, 1), refuse(libc::EPERM), allow()]);
+    add(plan, &program);
+}
+
+fn add(plan: &mut Plan, program: &[libc::sock_filter]) {
     let mut bytes = Vec::with_capacity(program.len() * 8);
-    for instruction in &program {
+    for instruction in program {
         bytes.extend(instruction.code.to_ne_bytes());
         bytes.extend([instruction.jt, instruction.jf]);
         bytes.extend(instruction.k.to_ne_bytes());
@@ -136,7 +153,8 @@ pub(crate) fn filter(plan: &mut Plan) {
 /// Jumps skip up to 255 instructions.
 const _: () = assert!(REFUSED.len() < 255);
 
-fn program() -> Vec<libc::sock_filter> {
+/// Refuses the calls of other tables, and loads the number of the call.
+fn first_instructions() -> Vec<libc::sock_filter> {
     let mut program = vec![
         load(ARCH),
         jump(BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -146,6 +164,21 @@ fn program() -> Vec<libc::sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(BPF_JGE, X32, 0, 1), refuse(libc::ENOSYS)]);
     }
+    program
+}
+
+/// Refuses the sockets of other families.
+fn refuse_sockets(program: &mut Vec<libc::sock_filter>, families: &[i32]) {
+    let mut sockets = vec![load(argument(0))];
+    for family in families {
+        sockets.extend([jump(BPF_JEQ, *family as u32, 0, 1), allow()]);
+    }
+    sockets.push(refuse(libc::EAFNOSUPPORT));
+    on_call(program, libc::SYS_socket, &sockets);
+}
+
+fn program() -> Vec<libc::sock_filter> {
+    let mut program = first_instructions();
     // A filter cannot read the structure of `clone3`. Programs fall back to `clone`.
     let clone3 = libc::SYS_clone3 as u32;
     program.extend([jump(BPF_JEQ, clone3, 0, 1), refuse(libc::ENOSYS)]);
@@ -157,12 +190,7 @@ fn program() -> Vec<libc::sock_filter> {
             &[&test[..], &[refuse(libc::EPERM)]].concat(),
         );
     }
-    let mut sockets = vec![load(argument(0))];
-    for family in SOCKET_FAMILIES {
-        sockets.extend([jump(BPF_JEQ, family as u32, 0, 1), allow()]);
-    }
-    sockets.push(refuse(libc::EAFNOSUPPORT));
-    on_call(&mut program, libc::SYS_socket, &sockets);
+    refuse_sockets(&mut program, &SOCKET_FAMILIES);
     let mut requests = vec![load(argument(1))];
     for request in TERMINAL_REQUESTS {
         requests.extend([jump(BPF_JEQ, request, 0, 1), refuse(libc::EPERM)]);

@@ -202,8 +202,22 @@ async fn missing_wall_is_an_error() {
 #[tokio::test]
 async fn best_effort_reports_missing_walls() {
     let output = worker_inside("best effort", FileView::system()).await;
-    let expected = "role: missing [User, Files, Processes, Ipc, HostName, ControlGroups, Network], exit code Some(3)";
+    let expected =
+        "role: missing [User, Files, Processes, Ipc, HostName, ControlGroups], exit code Some(3)";
     assert!(output.contains(expected), "{output}");
+}
+
+#[tokio::test]
+async fn network_is_filtered_without_namespaces() {
+    let output = worker_inside("no network", FileView::system()).await;
+    let sockets = output.matches("role: sockets [\"local\"]\n").count();
+    assert_eq!(sockets, 2, "without and with the other filter: {output}");
+    let mut lines = output.lines();
+    let row = lines.find(|line| line.starts_with("network "));
+    assert!(
+        row.is_some_and(|row| row.contains("yes") && row.contains("a filter")),
+        "{output}"
+    );
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use runtime_sandbox::{FileView, Isolation, SandboxCommand, StdStream};
+use runtime_sandbox::{FileView, Isolation, SandboxCommand, StdStream, Support, Wall};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
-use crate::support::{Lock, eventually, is_root, limited, presets, shell};
+use crate::support::{Lock, eventually, is_root, limited, presets, run, shell};
 
 /// The variable with the role of this program as a worker.
 pub(crate) const ROLE: &str = "SANDBOX_TEST_ROLE";
@@ -44,6 +44,19 @@ async fn role() {
                 Err(error) => println!("role: {error} {:?}", error.source()),
             }
         }
+        Ok("no network") => {
+            for wall in [None, Some(Wall::SystemCalls)] {
+                let isolation = Isolation::none().with(Wall::Network);
+                let isolation = wall.into_iter().fold(isolation, Isolation::with);
+                let command = SandboxCommand::new(env::current_exe().expect("this program"))
+                    .args(arguments())
+                    .env(ROLE, "sockets");
+                let command = command.stdout(StdStream::Pipe).stderr(StdStream::Pipe);
+                println!("{}", run(command.isolation(isolation)).await.1);
+            }
+            println!("role: {}", Support::probe().await);
+        }
+        Ok("sockets") => list_sockets(),
         Ok("hang") => hang().await,
         Ok("connect") => {
             let stream = std::os::unix::net::UnixStream::connect("/socket");
@@ -52,6 +65,28 @@ async fn role() {
         Ok(preset) => hold_a_lock(presets()[preset.parse::<usize>().unwrap_or(0)].clone()).await,
         Err(_) => {}
     }
+}
+
+/// Prints the kinds of sockets that this process can create.
+fn list_sockets() {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let families = [
+        ("local", AddressFamily::UNIX),
+        ("internet 4", AddressFamily::INET),
+        ("internet 6", AddressFamily::INET6),
+        ("netlink", AddressFamily::NETLINK),
+        ("packet", AddressFamily::PACKET),
+    ];
+    let kinds = [
+        SocketType::STREAM,
+        SocketType::DGRAM,
+        SocketType::RAW,
+        SocketType::SEQPACKET,
+    ];
+    let has = |family| kinds.iter().any(|kind| socket(family, *kind, None).is_ok());
+    let possible = families.iter().filter(|(_, family)| has(*family));
+    let possible: Vec<_> = possible.map(|(name, _)| name).collect();
+    println!("role: sockets {possible:?}");
 }
 
 /// Starts a command that holds a lock, and waits until this process is killed.
