@@ -38,7 +38,7 @@ pub struct ProcessConfig {
     pub adopt_orphans: bool,
     /// The walls around tasks: `none`, `user` or `strict`. Default: `none`.
     pub isolation: TaskIsolation,
-    /// The network of isolated tasks: `host` or `none`. Default: `host`.
+    /// The network of isolated tasks: `host`, `outbound` or `none`. Default: `host`.
     pub network: TaskNetwork,
     /// Folders and files of the machine that isolated tasks see, read-only, in addition to the system folders. Default:
     /// none.

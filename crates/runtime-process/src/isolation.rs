@@ -36,8 +36,21 @@ pub enum TaskNetwork {
     /// The network of the machine, with everything that listens on its loopback interface.
     #[default]
     Host,
-    /// Only a loopback interface of the command's own.
+    /// Connections to other machines over IPv4, but neither to this machine nor to metadata services of clouds. It needs
+    /// the program `pasta` of the package `passt`.
+    Outbound,
+    /// Only the loopback interface of the command.
     None,
+}
+
+impl fmt::Display for TaskNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Outbound => "outbound",
+            Self::None => "none",
+        })
+    }
 }
 
 impl fmt::Display for TaskIsolation {

@@ -34,7 +34,8 @@
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
 //! - Control groups, limits, orphans and resource usage need Linux. Network traffic is not counted.
-//! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, or have none.
+//! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, reach
+//!   other machines only, or have none.
 //! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any
 //!   process of a task that runs as root without isolation: it can leave its control group and change its marks.
 

@@ -1,17 +1,23 @@
 //! A command that runs in a sandbox.
 
-use std::io;
+use std::any::Any;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::cmsg_space;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
@@ -54,6 +60,10 @@ pub struct SandboxChild {
     pub stderr: Option<pipe::Receiver>,
     /// The worker's side of the terminal, if the command has one.
     pub terminal: Option<SandboxTerminal>,
+    /// The listeners on ports of the sandbox, in the order of [`SandboxCommand::listen`](crate::SandboxCommand::listen).
+    pub listeners: Vec<TcpListener>,
+    /// The way out of the sandbox's network. Ends with the command.
+    network: Option<Box<dyn Any + Send + Sync>>,
     process: InitProcess,
     /// Readable when the init process has ended. Missing under emulators that do not have process descriptors.
     pub(crate) ended: Option<AsyncFd<OwnedFd>>,
@@ -82,6 +92,8 @@ impl SandboxChild {
             stdout: stdout.map(pipe::Receiver::from_owned_fd).transpose()?,
             stderr: stderr.map(pipe::Receiver::from_owned_fd).transpose()?,
             terminal: started.terminal.map(SandboxTerminal::new).transpose()?,
+            listeners: Vec::new(),
+            network: None,
             ended: watch(started.process.pid())?,
             process: started.process,
             control: UnixStream::from_std(started.control)?,
@@ -96,6 +108,34 @@ impl SandboxChild {
             walls: started.walls,
         };
         Ok((child, failure, started.steps))
+    }
+
+    /// Receives the listeners on ports of the sandbox. Returns early if the init process has ended, whose failure says
+    /// more.
+    pub(crate) async fn receive_listeners(&mut self, count: usize) -> io::Result<()> {
+        while self.listeners.len() < count {
+            let Some(listener) = receive_descriptor(&self.control).await? else {
+                break;
+            };
+            let listener = std::net::TcpListener::from(listener);
+            listener.set_nonblocking(true)?;
+            self.listeners.push(TcpListener::from_std(listener)?);
+        }
+        Ok(())
+    }
+
+    /// Receives the socket for policies of the network from the init process, which then waits. Returns it with the id of
+    /// the process, or `None` if that has ended.
+    pub(crate) async fn receive_policies(&self) -> io::Result<Option<(Pid, OwnedFd)>> {
+        let socket = receive_descriptor(&self.control).await?;
+        Ok(socket.map(|socket| (self.process.pid(), socket)))
+    }
+
+    /// Lets the init process continue with a network, which lasts as long as the command.
+    pub(crate) fn set_network(&mut self, network: impl Any + Send + Sync) -> io::Result<()> {
+        self.network = Some(Box::new(network));
+        send(&self.control, &[0], SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 
     /// Returns the id of the user that the command runs as, if the worker is root and the wall
@@ -186,6 +226,7 @@ impl SandboxChild {
             None => self.reap().await?,
         };
         self.reaped = Some((init_status, usage));
+        self.network = None;
         let cgroup = self.end_cgroup().await;
         // Before its end, the init process has reported how the command ended, unless it was killed itself.
         self.receive_status();
@@ -305,6 +346,23 @@ fn watch(pid: Pid) -> io::Result<Option<AsyncFd<OwnedFd>>> {
         Err(Errno::NOSYS) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Receives a descriptor that the init process has sent. `None` if it has ended.
+async fn receive_descriptor(control: &UnixStream) -> io::Result<Option<OwnedFd>> {
+    let receive = || {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        recvmsg(control, buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        let mut received = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok(received.next())
+    };
+    control.async_io(Interest::READABLE, receive).await
 }
 
 /// Reads the wait status that the init process sends when the command has ended.

@@ -56,6 +56,8 @@ pub struct SandboxCommand {
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
     pub(crate) cgroup_parents: Option<Arc<CgroupParents>>,
+    /// The ports of the sandbox's loopback interface on which the worker listens.
+    pub(crate) ports: Vec<u16>,
     /// Raises the walls only, without a program.
     pub(crate) is_probe: bool,
 }
@@ -79,6 +81,7 @@ impl SandboxCommand {
             limits: Limits::new(),
             user: None,
             cgroup_parents: None,
+            ports: Vec::new(),
             is_probe: false,
         }
     }
@@ -156,6 +159,16 @@ impl SandboxCommand {
     /// worker's ids.
     pub fn user(mut self, user: u32, group: u32) -> Self {
         self.user = Some((user, group));
+        self
+    }
+
+    /// Listens on a port of the sandbox's loopback interface (IPv4), before the program starts. It needs the wall
+    /// [`Network`](crate::Wall::Network), as a namespace.
+    ///
+    /// The worker accepts the connections with [`SandboxChild::listeners`](crate::SandboxChild::listeners): the command
+    /// reaches this service of the worker and no other.
+    pub fn listen(mut self, port: u16) -> Self {
+        self.ports.push(port);
         self
     }
 

@@ -13,7 +13,7 @@ use crate::identity::{Identity, RaisedWalls};
 use crate::init::{self, CONTROL_FD, FAILURE_FD};
 use crate::isolation::{Isolation, Wall};
 use crate::plan::{Argument, Plan, PlannedSteps};
-use crate::walls::{credentials, landlock, mounts, namespaces, seccomp};
+use crate::walls::{credentials, landlock, mounts, namespaces, network, seccomp};
 
 /// The search path of a command that sets no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -35,6 +35,8 @@ pub(crate) fn plan(
     if identity.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
+    namespaces::unshare(&mut plan, isolation);
+    set_up_network(&mut plan, command, isolation)?;
     raise_walls(&mut plan, isolation, identity)?;
     if command.is_probe {
         change_directory(&mut plan, command)?;
@@ -94,13 +96,36 @@ fn begin(plan: &mut Plan, first_group: i32, groups: usize) {
     plan.attempt(libc::SYS_setsid, []);
 }
 
+/// Opens the ways that lead out of the network namespace, while the process still has the right to.
+fn set_up_network(
+    plan: &mut Plan,
+    command: &SandboxCommand,
+    isolation: &Isolation,
+) -> Result<(), SpawnError> {
+    let wall = Wall::Network;
+    if !command.ports.is_empty() && !isolation.has_network_namespace() {
+        let reason = "listening on a port of the sandbox needs a network namespace";
+        return Err(SpawnError::Settings { wall, reason });
+    }
+    for port in &command.ports {
+        network::listen(plan, *port);
+    }
+    if isolation.has_outbound() {
+        if !isolation.has(Wall::Privileges) {
+            let reason = "add the wall `privileges`, without which the command could open the closed addresses";
+            return Err(SpawnError::Settings { wall, reason });
+        }
+        network::wait_for_worker(plan);
+    }
+    Ok(())
+}
+
 /// Raises the walls around the process, which keeps no right that the command does not have.
 fn raise_walls(
     plan: &mut Plan,
     isolation: &Isolation,
     identity: &Identity,
 ) -> Result<(), SpawnError> {
-    namespaces::unshare(plan, isolation);
     if isolation.has(Wall::Files) {
         if !isolation.has(Wall::Processes) {
             let (wall, reason) = (

@@ -96,6 +96,10 @@ pub enum SpawnStep {
     ControlGroupNamespace,
     /// Creates a network namespace with a loopback interface.
     NetworkNamespace,
+    /// Listens on a port of the sandbox's loopback interface.
+    Listen,
+    /// Connects the network of the sandbox to that of the machine.
+    OutboundNetwork,
     /// Adds the filter of sockets, where network namespaces are not allowed.
     SocketFilter,
     /// Mounts `/proc` for the processes of the sandbox.
@@ -138,7 +142,9 @@ impl SpawnStep {
             Self::IpcNamespace => Wall::Ipc,
             Self::HostNameNamespace => Wall::HostName,
             Self::ControlGroupNamespace => Wall::ControlGroups,
-            Self::NetworkNamespace | Self::SocketFilter => Wall::Network,
+            Self::NetworkNamespace | Self::Listen | Self::OutboundNetwork | Self::SocketFilter => {
+                Wall::Network
+            }
             Self::ProcessFiles => Wall::Processes,
             Self::MountNamespace | Self::Mount | Self::PivotRoot => Wall::Files,
             Self::DropCapabilities | Self::NoNewPrivileges => Wall::Privileges,
@@ -163,6 +169,8 @@ impl fmt::Display for SpawnStep {
             Self::HostNameNamespace => "create a host name namespace",
             Self::ControlGroupNamespace => "create a control group namespace",
             Self::NetworkNamespace => "create a network namespace",
+            Self::Listen => "listen on a port of the sandbox",
+            Self::OutboundNetwork => "connect the network of the sandbox with",
             Self::SocketFilter => "filter sockets",
             Self::ProcessFiles => "mount `/proc` for the processes of the sandbox",
             Self::MountNamespace => "create a mount namespace",
@@ -201,8 +209,29 @@ fn remedy(step: SpawnStep) -> &'static str {
         SpawnStep::MountNamespace | SpawnStep::PivotRoot => {
             "; the wall `files` needs Linux 5.12 and the right to mount"
         }
+        SpawnStep::OutboundNetwork => {
+            "; is the package `passt` installed, has this machine a route for IPv4, has its kernel policies (`CONFIG_XFRM_USER`)?"
+        }
         SpawnStep::Landlock => "; is `landlock` in the kernel's list of security modules (`lsm=`)?",
         SpawnStep::Mount | SpawnStep::WorkingDirectory => "; does it exist, may this user read it?",
         _ => "",
+    }
+}
+
+/// Returns the error of the step [`Prepare`](SpawnStep::Prepare).
+pub(crate) fn prepare(source: io::Error) -> SpawnError {
+    let (step, path) = (SpawnStep::Prepare, None);
+    SpawnError::Step { step, path, source }
+}
+
+/// The program that connects the network of a sandbox to that of the machine.
+pub(crate) const PASTA: &str = "pasta";
+
+/// Returns the error of the step [`OutboundNetwork`](SpawnStep::OutboundNetwork).
+pub(crate) fn outbound_failed(source: io::Error) -> SpawnError {
+    SpawnError::Step {
+        step: SpawnStep::OutboundNetwork,
+        path: Some(PathBuf::from(PASTA)),
+        source,
     }
 }

@@ -90,6 +90,8 @@ pub struct Isolation {
     pub(crate) best_effort: bool,
     /// Whether the wall `Network` is a filter of sockets, since this machine does not allow its namespace.
     filters_sockets: bool,
+    /// Whether the wall `Network` lets connections out.
+    lets_connections_out: bool,
 }
 
 impl Isolation {
@@ -104,6 +106,7 @@ impl Isolation {
             users: Self::DEFAULT_USERS,
             best_effort: false,
             filters_sockets: false,
+            lets_connections_out: false,
         }
     }
 
@@ -139,9 +142,26 @@ impl Isolation {
         self.walls & wall.bit() != 0
     }
 
+    /// Adds the wall [`Network`](Wall::Network), and lets connections to other machines out: TCP, UDP and pings of IPv4.
+    ///
+    /// The program `pasta` of the package `passt` forwards them. All addresses of this machine stay closed, and those of
+    /// the metadata services of clouds; private networks are open. No port of the sandbox can be reached. The
+    /// policies that close addresses need the wall [`Privileges`](Wall::Privileges).
+    ///
+    /// Addresses that the machine gets later, and public ones that a router translates, are not closed.
+    pub fn outbound_network(mut self) -> Self {
+        self.lets_connections_out = true;
+        self.with(Wall::Network)
+    }
+
     /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a namespace.
     pub(crate) fn has_network_namespace(&self) -> bool {
         self.has(Wall::Network) && !self.filters_sockets
+    }
+
+    /// Returns whether the wall [`Network`](Wall::Network) is asked for, and lets connections out.
+    pub(crate) fn has_outbound(&self) -> bool {
+        self.has(Wall::Network) && self.lets_connections_out
     }
 
     /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a filter of sockets.

@@ -54,6 +54,10 @@
 //! sockets but local ones, so that there is no loopback interface either. Abstract sockets of the machine then need the
 //! wall `Landlock`, version 6. [`Support`] shows which of both it is.
 //!
+//! Two ways lead out of the network of a sandbox, if they are asked for: [`SandboxCommand::listen`] lets the worker answer
+//! on a port of the sandbox's loopback interface, and [`Isolation::outbound_network`] permits connections to other
+//! machines. A Unix socket can be a part of the [`FileView`].
+//!
 //! # System calls
 //!
 //! The wall `SystemCalls` refuses, with `EPERM`, calls that most escapes need, but few programs:
@@ -93,6 +97,7 @@
 mod cgroup;
 mod child;
 mod clone;
+mod closed_addresses;
 mod command;
 mod compose;
 mod error;
@@ -102,6 +107,7 @@ mod identity;
 mod init;
 mod isolation;
 mod limits;
+mod outbound;
 mod plan;
 mod process;
 mod spawn;

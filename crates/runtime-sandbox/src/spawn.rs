@@ -9,10 +9,12 @@ use tokio::net::unix::pipe;
 
 use crate::child::SandboxChild;
 use crate::clone::NOT_EXECUTED;
+use crate::closed_addresses::close_addresses;
 use crate::command::SandboxCommand;
-use crate::error::{SpawnError, SpawnStep};
+use crate::error::{SpawnError, SpawnStep, outbound_failed, prepare};
 use crate::grouped_start;
 use crate::isolation::{Isolation, Wall};
+use crate::outbound::OutboundNetwork;
 use crate::plan::PlannedSteps;
 use crate::start::{self, Started, decode_failure};
 
@@ -84,7 +86,8 @@ impl SandboxChild {
         let lacks_namespace = match &started {
             Err(SpawnError::Step { step, .. }) => {
                 let steps = [SpawnStep::Clone, SpawnStep::NetworkNamespace];
-                steps.contains(step) && isolation.has_network_namespace()
+                let can_filter = command.ports.is_empty() && !isolation.has_outbound();
+                steps.contains(step) && isolation.has_network_namespace() && can_filter
             }
             _ => false,
         };
@@ -103,7 +106,9 @@ impl SandboxChild {
         isolation: Isolation,
     ) -> Result<Self, SpawnError> {
         let program = PathBuf::from(&command.program);
-        Self::start(program, move || grouped_start::start(&command, isolation)).await
+        let network = (command.ports.len(), isolation.has_outbound());
+        let start = move || grouped_start::start(&command, isolation);
+        Self::start(program, start, network).await
     }
 
     /// Raises a wall around a process that ends at once. Returns the isolation that raised it.
@@ -125,7 +130,8 @@ impl SandboxChild {
         Err(error)
     }
 
-    async fn probe_with(isolation: Isolation) -> Result<(), SpawnError> {
+    /// Raises walls around a process that ends at once.
+    pub(crate) async fn probe_with(isolation: Isolation) -> Result<(), SpawnError> {
         let mut command = SandboxCommand::new("");
         command.is_probe = true;
         // Dropping the child reaps it.
@@ -137,11 +143,21 @@ impl SandboxChild {
     async fn start(
         program: PathBuf,
         start: impl FnOnce() -> Result<Started, SpawnError> + Send + 'static,
+        (ports, has_outbound): (usize, bool),
     ) -> Result<Self, SpawnError> {
         // Not on a thread of the runtime, since the paths of the view may be on a file system that hangs.
         let started = tokio::task::spawn_blocking(start).await;
         let started = started.map_err(|error| prepare(error.into()))??;
         let (mut child, failure, steps) = Self::new(started).map_err(prepare)?;
+        child.receive_listeners(ports).await.map_err(prepare)?;
+        if has_outbound
+            && let Some((process, policies)) = child.receive_policies().await.map_err(prepare)?
+        {
+            close_addresses(policies).map_err(outbound_failed)?;
+            let has_user_namespace = child.walls.identity.user_namespace;
+            let network = OutboundNetwork::connect(process, has_user_namespace).await?;
+            child.set_network(network).map_err(prepare)?;
+        }
         match read_failure(failure).await.map_err(prepare)? {
             None => Ok(child),
             Some(failure) => {
@@ -172,7 +188,7 @@ impl SandboxChild {
         let pidfd = self.ended.as_ref().ok_or(unknown).map_err(prepare)?;
         let pidfd = pidfd.get_ref().try_clone().map_err(prepare)?;
         let start = move || start::start_inside(&command, walls, &pidfd, cgroup.as_deref());
-        Self::start(program, start).await
+        Self::start(program, start, (0, false)).await
     }
 }
 
@@ -203,9 +219,4 @@ fn explain(
         },
         _ => SpawnError::Execute { program, source },
     }
-}
-
-fn prepare(source: io::Error) -> SpawnError {
-    let (step, path) = (SpawnStep::Prepare, None);
-    SpawnError::Step { step, path, source }
 }

@@ -27,6 +27,7 @@ use crate::sys;
 #[derive(Debug)]
 pub struct Support {
     walls: Vec<(Wall, Result<String, SpawnError>)>,
+    outbound_network: Result<String, SpawnError>,
 }
 
 impl Support {
@@ -41,7 +42,21 @@ impl Support {
             let probed = SandboxChild::probe(wall).await;
             walls.push((wall, probed.map(|isolation| means(wall, &isolation))));
         }
-        Self { walls }
+        let isolation = Isolation::none().with(Wall::Privileges);
+        let outbound_network = SandboxChild::probe_with(isolation.outbound_network()).await;
+        Self {
+            walls,
+            outbound_network: outbound_network.map(|()| "the program `pasta`".to_owned()),
+        }
+    }
+
+    /// Returns whether this machine can have [`Isolation::outbound_network`], or why not.
+    ///
+    /// # Errors
+    ///
+    /// The error of a command with such a network.
+    pub fn outbound_network(&self) -> Result<(), &SpawnError> {
+        self.outbound_network.as_ref().map(drop)
     }
 
     /// Returns whether this machine can have a wall.
@@ -60,11 +75,16 @@ impl Support {
 impl fmt::Display for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<16} {:<9} by", "wall", "available")?;
-        for (wall, result) in &self.walls {
+        let walls = self
+            .walls
+            .iter()
+            .map(|(wall, result)| (wall.to_string(), result));
+        let outbound = ("outbound network".to_owned(), &self.outbound_network);
+        for (name, result) in walls.chain([outbound]) {
             match result {
-                Ok(means) => writeln!(f, "{wall:<16} {:<9} {means}", "yes")?,
+                Ok(means) => writeln!(f, "{name:<16} {:<9} {means}", "yes")?,
                 Err(error) => {
-                    write!(f, "{wall:<16} {:<9} {error}", "no")?;
+                    write!(f, "{name:<16} {:<9} {error}", "no")?;
                     if let Some(source) = error.source() {
                         write!(f, ": {source}")?;
                     }

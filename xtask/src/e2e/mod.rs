@@ -5,6 +5,7 @@ mod full_disk;
 mod metrics;
 mod oom;
 mod python;
+mod sandbox;
 mod scriptworker;
 pub(crate) mod server;
 mod taskcluster;
@@ -85,6 +86,11 @@ const CHECKS: &[Check] = &[
         name: "oom",
         description: "100 tasks killed by the kernel because their memory is exhausted",
         run: oom::run,
+    },
+    Check {
+        name: "sandbox",
+        description: "sandboxes with pasta, and attempts to escape compared with bubblewrap",
+        run: sandbox::run,
     },
     Check {
         name: "scriptworker",

@@ -17,21 +17,25 @@ use crate::task_folder::TaskFolder;
 /// The file with the addresses of name servers, often a link to a folder that tasks do not see.
 const RESOLVER_FILE: &str = "/etc/resolv.conf";
 
+/// The file in which systemd's resolver lists the name servers that it asks.
+const UPSTREAM_RESOLVER_FILE: &str = "/run/systemd/resolve/resolv.conf";
+
 /// The walls of an engine, which this machine can have.
 #[derive(Debug)]
 pub(crate) struct Walls {
     isolation: Isolation,
     /// The files of the machine that all tasks see.
     view: FileView,
+    network: TaskNetwork,
 }
 
 /// The walls that are configured are impossible.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WallsError {
     #[error(
-        "the network of tasks cannot be `none` with the isolation `none`: set the isolation to `user` or `strict`"
+        "the network of tasks cannot be `{network}` with the isolation `none`: set the isolation to `user` or `strict`"
     )]
-    NetworkWithoutIsolation,
+    NetworkWithoutIsolation { network: TaskNetwork },
 
     #[error(
         "the worker's storage `{}` is in a folder that tasks see: move it elsewhere, for example below `/var/lib`", .storage.display()
@@ -55,20 +59,23 @@ impl Walls {
     /// Returns the configured walls, without raising them; `None` if tasks run without walls.
     pub(crate) fn of(settings: &EngineSettings) -> Result<Option<Self>, WallsError> {
         let isolation = match settings.isolation {
-            TaskIsolation::None if settings.network == TaskNetwork::None => {
-                return Err(WallsError::NetworkWithoutIsolation);
+            TaskIsolation::None if settings.network == TaskNetwork::Host => return Ok(None),
+            TaskIsolation::None => {
+                let network = settings.network;
+                return Err(WallsError::NetworkWithoutIsolation { network });
             }
-            TaskIsolation::None => return Ok(None),
             TaskIsolation::User => Isolation::user().with(Wall::Files),
             TaskIsolation::Strict => Isolation::strict(),
         };
         let isolation = match settings.network {
             TaskNetwork::Host => isolation.without(Wall::Network),
+            TaskNetwork::Outbound => isolation.outbound_network(),
             TaskNetwork::None => isolation.with(Wall::Network),
         };
         Ok(Some(Self {
             isolation,
             view: common_view(settings),
+            network: settings.network,
         }))
     }
 
@@ -126,10 +133,10 @@ impl Walls {
     pub(crate) fn describe(&self) -> String {
         let walls = Wall::ALL.into_iter().filter(|it| self.isolation.has(*it));
         let walls: Vec<_> = walls.map(|wall| wall.to_string()).collect();
-        let network = if self.isolation.has(Wall::Network) {
-            ""
-        } else {
-            ", the network of the machine"
+        let network = match self.network {
+            TaskNetwork::Host => ", the network of the machine",
+            TaskNetwork::Outbound => ", connections to other machines",
+            TaskNetwork::None => "",
         };
         format!(
             "walls ({}){network}; the end of a command ends all its processes",
@@ -182,11 +189,16 @@ fn common_view(settings: &EngineSettings) -> FileView {
     for path in &settings.hidden_paths {
         view = view.hide(path);
     }
-    if settings.network == TaskNetwork::Host
+    if settings.network != TaskNetwork::None
         && let Ok(resolver) = fs::canonicalize(RESOLVER_FILE)
-        && !view.shows(&resolver)
     {
-        view = view.read_only(&resolver, &resolver);
+        // The resolver of the machine is not reachable there, but those that it asks are.
+        let upstream = Path::new(UPSTREAM_RESOLVER_FILE);
+        if settings.network == TaskNetwork::Outbound && upstream.exists() {
+            view = view.read_only(upstream, &resolver);
+        } else if !view.shows(&resolver) {
+            view = view.read_only(&resolver, &resolver);
+        }
     }
     view
 }

@@ -6,4 +6,5 @@ pub(crate) mod landlock;
 mod mount_calls;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod network;
 pub(crate) mod seccomp;

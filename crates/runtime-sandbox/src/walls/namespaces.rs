@@ -4,7 +4,8 @@ use libc::c_int;
 
 use crate::error::SpawnStep;
 use crate::isolation::{Isolation, Wall};
-use crate::plan::{Argument, Plan};
+use crate::plan::Plan;
+use crate::walls::network;
 
 /// The host name inside.
 const HOST_NAME: &str = "sandbox";
@@ -96,24 +97,6 @@ pub(crate) fn unshare(plan: &mut Plan, isolation: &Isolation) {
     }
     if network {
         plan.step(SpawnStep::NetworkNamespace);
-        start_loopback(plan);
+        network::start_loopback(plan);
     }
-}
-
-/// Starts the loopback interface of a new network namespace.
-fn start_loopback(plan: &mut Plan) {
-    /// The length of `struct ifreq`, and the offset of its flags.
-    const LEN: usize = 40;
-    const FLAGS: usize = libc::IFNAMSIZ;
-    let mut request = [0; LEN];
-    request[..2].copy_from_slice(b"lo");
-    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
-    request[FLAGS..FLAGS + 2].copy_from_slice(&flags.to_ne_bytes());
-    let request = plan.address(&request);
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    let arguments: [Argument; 3] = [libc::AF_INET.into(), kind.into(), 0.into()];
-    let socket = plan.open(libc::SYS_socket, arguments);
-    let flags = libc::SIOCSIFFLAGS;
-    plan.call(libc::SYS_ioctl, [socket.into(), flags.into(), request]);
-    plan.call(libc::SYS_close, [socket.into()]);
 }

@@ -44,6 +44,16 @@ async fn bound_files_and_folders_appear() {
 }
 
 #[tokio::test]
+async fn system_file_can_be_replaced() {
+    let folder = open_folder();
+    let file = folder.path().join("hosts");
+    fs::write(&file, "another list").expect("a file");
+    let view = FileView::system().read_only(&file, "/etc/hosts");
+    let (_, output) = run(shell("cat /etc/hosts", strict(view))).await;
+    assert_eq!(output, "another list");
+}
+
+#[tokio::test]
 async fn read_only_covers_mounts_below() {
     let folder = open_folder();
     let view = FileView::system().read_only("/", "/machine");

@@ -147,7 +147,7 @@ async fn certain_user_is_used() {
 async fn support_is_a_table() {
     let support = Support::probe().await;
     let table = support.to_string();
-    assert_eq!(table.lines().count(), 1 + Wall::ALL.len(), "{table}");
+    assert_eq!(table.lines().count(), 2 + Wall::ALL.len(), "{table}");
     for wall in Wall::ALL {
         assert!(table.contains(&wall.to_string()), "{table}");
         assert_eq!(

@@ -1,0 +1,259 @@
+//! Ways out of the network of a sandbox: listeners of the worker, and connections to other machines.
+
+use std::env;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use runtime_sandbox::{
+    FileView, Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream, Support, Wall,
+};
+use rustix::net::{AddressFamily, SocketType};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{TIME_LIMIT, eventually, is_root, limited, read_all, run, shell};
+use crate::sys::bind_to_device;
+
+/// The variable with addresses, separated by blanks, to which this program connects as a sandboxed command.
+const TARGETS: &str = "SANDBOX_TEST_TARGETS";
+
+/// The variable with the role of this program in a simulated network.
+const ROLE: &str = "SANDBOX_TEST_NETWORK_ROLE";
+
+/// The addresses of two simulated machines, and the port on which the second one listens.
+const MACHINE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+const PORT: u16 = 7000;
+
+/// Connects to the addresses of the environment, and prints the answers.
+#[test]
+fn connect_inside() {
+    for target in env::var(TARGETS).unwrap_or_default().split_whitespace() {
+        let (device, target) = target.split_once('@').unwrap_or(("", target));
+        let address: SocketAddrV4 = target.parse().expect("an address");
+        let answer = answer(device, address);
+        println!(
+            "inside: {device} {target} {}",
+            answer.unwrap_or_else(|it| it.to_string())
+        );
+    }
+}
+
+fn answer(device: &str, address: SocketAddrV4) -> std::io::Result<String> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    if !device.is_empty() {
+        bind_to_device(&socket, device)?;
+    }
+    // Closed addresses fail at once, and those of other machines answer.
+    rustix::net::connect(&socket, &address)?;
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(format!("answer: {answer}"))
+}
+
+/// A command that connects to addresses, in strict walls.
+fn connector(targets: &str, isolation: Isolation) -> SandboxCommand {
+    let program = env::current_exe().expect("this program");
+    let folder = program.parent().expect("its folder");
+    let view = FileView::system().read_only(folder, folder);
+    SandboxCommand::new(&program)
+        .args(["network::connect_inside", "--exact", "--nocapture"])
+        .env(TARGETS, targets)
+        .stdout(StdStream::Pipe)
+        .stderr(StdStream::Pipe)
+        .isolation(isolation.files(view))
+}
+
+#[tokio::test]
+async fn worker_answers_on_a_port_inside() {
+    for isolation in [Isolation::strict(), Isolation::none().with(Wall::Network)] {
+        let command = connector("127.0.0.1:8080 127.0.0.1:8082 127.0.0.1:8081", isolation);
+        let child = command.listen(8080).listen(8081).spawn().await;
+        let mut child = child.expect("it starts");
+        let listeners = std::mem::take(&mut child.listeners);
+        for (index, listener) in listeners.iter().enumerate() {
+            let (mut stream, _) = limited(listener.accept()).await.expect("a connection");
+            let answer = format!("{index}");
+            limited(stream.write_all(answer.as_bytes()))
+                .await
+                .expect("an answer");
+        }
+        let output = read_all(&mut child).await;
+        assert!(
+            limited(child.wait())
+                .await
+                .expect("it ends")
+                .status
+                .success()
+        );
+        for line in ["127.0.0.1:8080 answer: 0", "127.0.0.1:8081 answer: 1"] {
+            assert!(output.contains(line), "{output}");
+        }
+        assert!(!output.contains("127.0.0.1:8082 answer"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn ports_need_a_namespace() {
+    let child = shell("true", Isolation::strict().without(Wall::Network));
+    let error = child
+        .listen(8080)
+        .spawn()
+        .await
+        .expect_err("the machine's network");
+    assert_eq!(error.wall(), Some(Wall::Network), "{error}");
+    let child = shell("true", Isolation::strict()).listen(80).listen(80);
+    let error = child.spawn().await.expect_err("it is in use");
+    let is_listen = matches!(
+        error,
+        SpawnError::Step {
+            step: SpawnStep::Listen,
+            ..
+        }
+    );
+    assert!(is_listen, "{error:?}");
+}
+
+#[tokio::test]
+async fn outbound_network_needs_privileges_to_be_dropped() {
+    let isolation = Isolation::none().outbound_network();
+    let error = shell("true", isolation).spawn().await.expect_err("unsafe");
+    assert!(error.to_string().contains("`privileges`"), "{error}");
+}
+
+#[tokio::test]
+async fn missing_pasta_is_named() {
+    // The view hides the program only from the command, so this works only where it is missing.
+    let support = Support::probe().await;
+    let table = support.to_string();
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("outbound network"));
+    match support.outbound_network() {
+        Ok(()) => assert!(row.is_some_and(|row| row.contains("yes"))),
+        Err(error) => assert!(error.to_string().contains("`passt`"), "{error}"),
+    }
+}
+
+/// Runs this test program as one of two machines, which a network connects.
+#[test]
+fn outbound_network_reaches_other_machines_only() {
+    if !is_root() {
+        return println!("skipped: needs root to simulate a network");
+    }
+    let script = "
+        set -e
+        ip link set lo up
+        ip link add machine type veth peer name other
+        unshare --net sleep 60 & other=$!
+        until [ $(readlink /proc/$other/ns/net) != $(readlink /proc/$$/ns/net) ]; do sleep 0.01; done
+        ip link set other netns $other
+        ip addr add 198.51.100.1/24 dev machine
+        ip link set machine up
+        ip route add default via 198.51.100.2
+        enter=\"nsenter --net=/proc/$other/ns/net\"
+        $enter sh -c 'ip link set lo up; ip addr add 198.51.100.2/24 dev other; ip link set other up'
+        SANDBOX_TEST_NETWORK_ROLE=server $enter timeout 60 \"$@\" & server=$!
+        SANDBOX_TEST_NETWORK_ROLE=worker \"$@\" || result=$?
+        kill $server $other
+        exit ${result:-0}";
+    let output = Command::new("timeout")
+        .args(["100", "unshare", "--net", "sh", "-c", script, "sh"])
+        .arg(env::current_exe().expect("this program"))
+        .args(["network::simulated_machine", "--exact", "--nocapture"])
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if text.contains("role: skipped") || text.contains("ip: not found") {
+        return println!("skipped: {text}");
+    }
+    assert!(
+        output.status.success() && text.contains("role: passed"),
+        "{text}"
+    );
+}
+
+/// Plays the role of the environment.
+#[tokio::test]
+async fn simulated_machine() {
+    match env::var(ROLE).as_deref() {
+        Ok("server") => {
+            let listener = TcpListener::bind((OTHER, PORT)).expect("its address");
+            for stream in listener.incoming() {
+                let _ = stream.and_then(|mut stream| stream.write_all(b"other machine"));
+            }
+        }
+        Ok("worker") => connect_from_sandboxes().await,
+        _ => {}
+    }
+}
+
+async fn connect_from_sandboxes() {
+    let support = Support::probe().await;
+    if let Err(error) = support.outbound_network() {
+        return println!("role: skipped: {error}");
+    }
+    let wait = std::time::Instant::now();
+    while TcpStream::connect((OTHER, PORT)).is_err() {
+        assert!(
+            wait.elapsed() < TIME_LIMIT,
+            "the other machine never listens"
+        );
+    }
+    let own = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = own.local_addr().expect("its address").port();
+    let metadata = "169.254.169.254:80 100.100.100.200:80 168.63.129.16:80";
+    // A socket that is bound to an interface ignores some routes.
+    let bound =
+        format!("machine@127.0.0.1:{port} machine@{MACHINE}:{port} machine@169.254.169.254:80");
+    let closed = format!("127.0.0.1:{port} {MACHINE}:{port} 0.0.0.0:{port} {metadata} {bound}");
+    let targets = format!("{OTHER}:{PORT} machine@{OTHER}:{PORT} {closed}");
+    let isolation = Isolation::strict().outbound_network();
+    let (exit, output) = run(connector(&targets, isolation)).await;
+    assert!(exit.status.success(), "{output}");
+    let open = format!("inside:  {OTHER}:{PORT} answer: other machine");
+    assert!(output.contains(&open), "{output}");
+    let bound = format!("inside: machine {OTHER}:{PORT} answer: other machine");
+    assert!(output.contains(&bound), "{output}");
+    assert_eq!(output.matches("answer: ").count(), 2, "{output}");
+    assert_eq!(output.matches("inside: ").count(), 2 + 9, "{output}");
+    // Without the way out, nothing is reached.
+    let (_, output) = run(connector(&targets, Isolation::strict())).await;
+    assert!(!output.contains("answer: "), "{output}");
+    println!("role: passed");
+}
+
+/// Returns how many processes have this network namespace as their standard input.
+fn users_of(namespace: &Path) -> usize {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let inputs = processes.filter_map(|it| fs::read_link(it.path().join("fd/0")).ok());
+    inputs.filter(|input| input == namespace).count()
+}
+
+#[tokio::test]
+async fn outbound_network_ends_with_its_command() {
+    if Support::probe().await.outbound_network().is_err() {
+        return println!("skipped: no outbound network");
+    }
+    let isolation = Isolation::strict().outbound_network();
+    for is_dropped in [false, true] {
+        let command = shell("exec sleep 600", isolation.clone());
+        let mut child = command.spawn().await.expect("it starts");
+        let id = child.id().expect("it runs");
+        let namespace = fs::read_link(format!("/proc/{id}/ns/net"));
+        if is_dropped {
+            drop(child);
+        } else {
+            limited(child.kill(Duration::ZERO)).await.expect("it ends");
+        }
+        // An ordinary user may not read it.
+        if let Ok(namespace) = namespace {
+            eventually("`pasta` has ended", || users_of(&namespace) == 0).await;
+        }
+    }
+}
