@@ -19,6 +19,7 @@ use crate::cgroup::{Cgroup, CgroupUsage};
 use crate::high_memory::HighMemory;
 use crate::memory_timer::{HighMemoryTimer, MachineMemory};
 use crate::proc;
+use crate::tree_memory::memory_of_trees;
 use crate::usage_curve::UsageCurve;
 
 /// The time between two samples.
@@ -274,35 +275,6 @@ fn reason(settings: &HighMemory, machine: MachineMemory, curve: &UsageCurve) -> 
     )
 }
 
-/// Returns the resident memory of the processes that descend from each root or are in its session.
-fn memory_of_trees(roots: &[i32]) -> Vec<u64> {
-    let mut sums = vec![0; roots.len()];
-    if roots.is_empty() {
-        return sums;
-    }
-    let processes: Vec<_> = proc::all_stats().collect();
-    let mut children = BTreeMap::<i32, Vec<usize>>::new();
-    for (index, process) in processes.iter().enumerate() {
-        children.entry(process.parent).or_default().push(index);
-    }
-    // A loop, since tasks control how deep their trees are. Each process is counted once.
-    let mut is_counted = vec![false; processes.len()];
-    for (sum, root) in sums.iter_mut().zip(roots) {
-        let members = (0..processes.len()).filter(|index| {
-            let process = &processes[*index];
-            process.pid == *root || process.session == *root
-        });
-        let mut queue: Vec<_> = members.collect();
-        while let Some(index) = queue.pop() {
-            if !std::mem::replace(&mut is_counted[index], true) {
-                *sum += processes[index].resident_memory;
-                queue.extend(children.get(&processes[index].pid).into_iter().flatten());
-            }
-        }
-    }
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -393,30 +365,5 @@ mod tests {
         }
         let _third = watch.watch(unknown());
         assert!(passes());
-    }
-
-    #[test]
-    fn trees_include_descendants_and_sessions() -> io::Result<()> {
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "setsid sleep 600 & echo; wait"])
-            .stdout(std::process::Stdio::piped())
-            .spawn()?;
-        let mut line = [0];
-        io::Read::read_exact(&mut child.stdout.take().expect("a pipe"), &mut line)?;
-        let root = child.id().cast_signed();
-        let own = std::process::id().cast_signed();
-        let [shell, nothing] = memory_of_trees(&[root, i32::MAX])[..] else {
-            panic!("one number for each root");
-        };
-        let all = memory_of_trees(&[own])[0];
-        let resident = |pid| proc::stat(pid).map_or(0, |stat| stat.resident_memory);
-        assert!(shell > resident(root), "it has a child");
-        assert!(all >= resident(own) && nothing == 0);
-        for process in proc::all_stats().filter(|it| it.parent == root) {
-            let pid = Pid::from_raw(process.pid).expect("not 0");
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-        child.kill()?;
-        child.wait().map(drop)
     }
 }

@@ -109,6 +109,8 @@ mod start_error;
 mod starting_command;
 mod task;
 mod task_folder;
+#[cfg(target_os = "linux")]
+mod tree_memory;
 #[cfg(unix)]
 mod usage;
 #[cfg(target_os = "linux")]

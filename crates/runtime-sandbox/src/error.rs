@@ -210,7 +210,7 @@ fn remedy(step: SpawnStep) -> &'static str {
             "; the wall `files` needs Linux 5.12 and the right to mount"
         }
         SpawnStep::OutboundNetwork => {
-            "; is the package `passt` installed, has this machine a route for IPv4, has its kernel policies (`CONFIG_XFRM_USER`)?"
+            "; is the package `passt` installed, has this machine a route for IPv4, may this user open `/dev/net/tun`, has the kernel policies (`CONFIG_XFRM_USER`)?"
         }
         SpawnStep::Landlock => "; is `landlock` in the kernel's list of security modules (`lsm=`)?",
         SpawnStep::Mount | SpawnStep::WorkingDirectory => "; does it exist, may this user read it?",
