@@ -14,7 +14,7 @@ use crate::output::OutputPump;
 use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
-use crate::walled_command::WalledCommand;
+use crate::walled_command::{ExecRequest, WalledCommand};
 
 /// The processes of a running command. All are killed when this is dropped.
 pub(crate) enum CommandProcesses {
@@ -49,6 +49,13 @@ impl CommandProcesses {
         let (tree, child, output) = started?;
         let tree = Box::new(tree);
         Ok((Self::Tracked { tree, child }, output))
+    }
+
+    /// Starts another command behind the walls of this one. Without walls, the request is refused.
+    pub(crate) async fn exec(&self, request: ExecRequest) {
+        if let Self::Walled(command) = self {
+            command.exec(request).await;
+        }
     }
 
     pub(crate) fn signal(&self, signal: KillSignal) {

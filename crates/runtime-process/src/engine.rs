@@ -208,7 +208,28 @@ impl Engine for ProcessEngine {
     }
 
     fn capabilities(&self) -> &[Capability] {
-        &[Capability::EnvVars, Capability::Folders, Capability::Copies]
+        // In an order in which those that depend on the settings are at the ends.
+        const ALL: [Capability; 6] = [
+            Capability::Proxies,
+            Capability::EnvVars,
+            Capability::Folders,
+            Capability::Copies,
+            Capability::Exec,
+            Capability::ReadOnlyFolders,
+        ];
+        // The worker's loopback interface is out of reach from a network namespace.
+        let start = usize::from(self.settings.network == TaskNetwork::None);
+        let has_sandbox = cfg!(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ));
+        let end = match (self.settings.isolation, has_sandbox) {
+            // Without a mount namespace, nothing keeps a task from changing a folder.
+            (TaskIsolation::None, true) => ALL.len() - 1,
+            (TaskIsolation::None, false) => ALL.len() - 2,
+            _ => ALL.len(),
+        };
+        &ALL[start..end]
     }
 
     fn documentation(&self) -> Vec<Section> {
@@ -278,12 +299,10 @@ impl Engine for ProcessEngine {
             commands: payload.command.into_list(),
             limits,
             walls: None,
+            proxies: Vec::new(),
             engine,
         };
-        let mut builder = ProcessSandboxBuilder::new(task, run.environment.clone());
-        for (name, value) in &payload.env {
-            builder.set_env(name, value)?;
-        }
+        let builder = ProcessSandboxBuilder::new(task, run.environment.clone(), payload.env)?;
         Ok(Box::new(builder))
     }
 }

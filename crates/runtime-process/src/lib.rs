@@ -68,6 +68,11 @@ mod containment;
 mod end_notice;
 mod engine;
 mod engine_state;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod exec;
 #[cfg(target_os = "linux")]
 mod exec_strings;
 #[cfg(unix)]

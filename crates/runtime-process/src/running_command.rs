@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_core::{BoxError, TaskContext};
 use runtime_worker::Exit;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::command_processes::CommandProcesses;
@@ -17,6 +17,10 @@ use crate::process_tree::KilledOrphans;
 use crate::start_error::StartError;
 use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
+use crate::walled_command::ExecRequest;
+
+/// The time that another command has to start behind the walls of a running one.
+const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
@@ -71,12 +75,24 @@ impl RunningCommand {
     }
 
     /// Waits until the command exits or has been stopped for the deadline, then kills its remaining processes.
-    pub(crate) async fn finish(mut self, mut deadline: KillDeadline) -> Result<Exit, BoxError> {
-        let exit = tokio::select! {
-            status = self.processes.wait() => exit_of(status?),
-            () = wait_for_deadline(&mut deadline) => {
-                self.stop(&mut deadline).await?;
-                Exit::Killed
+    pub(crate) async fn finish(
+        mut self,
+        mut deadline: KillDeadline,
+        requests: &mut mpsc::Receiver<ExecRequest>,
+    ) -> Result<Exit, BoxError> {
+        let exit = loop {
+            tokio::select! {
+                status = self.processes.wait() => break exit_of(status?),
+                () = wait_for_deadline(&mut deadline) => {
+                    self.stop(&mut deadline).await?;
+                    break Exit::Killed;
+                }
+                // The end of the command is noticed after the start of another one, which may hang.
+                Some(request) = requests.recv() => tokio::select! {
+                    () = self.processes.exec(request) => {}
+                    () = wait_for_deadline(&mut deadline) => {}
+                    () = tokio::time::sleep(EXEC_TIMEOUT) => {}
+                }
             }
             reason = self.watched.must_end() => {
                 self.context.log_error(reason);
@@ -155,7 +171,7 @@ async fn wait_for_less_time(deadline: &mut KillDeadline, timeout: Duration) {
 }
 
 #[cfg(unix)]
-fn exit_of(status: ExitStatus) -> Exit {
+pub(crate) fn exit_of(status: ExitStatus) -> Exit {
     use std::os::unix::process::ExitStatusExt as _;
 
     status
@@ -164,6 +180,6 @@ fn exit_of(status: ExitStatus) -> Exit {
 }
 
 #[cfg(not(unix))]
-fn exit_of(status: ExitStatus) -> Exit {
+pub(crate) fn exit_of(status: ExitStatus) -> Exit {
     Exit::Code(status.code().unwrap_or(1))
 }

@@ -8,15 +8,26 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use runtime_core::clock::instant_after;
 use runtime_core::{BoxError, TaskError, error_chain};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use runtime_worker::{ExecCommand, ExecError, ExecProcess};
 use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use crate::exec::ExecContext;
 use crate::running_command::{KillDeadline, RunningCommand};
 use crate::starting_command::StartFailure;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
+use crate::walled_command::ExecRequest;
 
 /// The exit code of a command that could not be started, as in a shell.
 const COMMAND_NOT_FOUND: i32 = 127;
@@ -27,14 +38,29 @@ pub(crate) struct ProcessSandbox {
     /// `None` while the commands run. An error is stored as text, because each caller of `wait` gets a copy.
     result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
     run: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    exec: ExecContext,
 }
 
 impl ProcessSandbox {
     pub(crate) fn start(task: PreparedTask) -> Self {
         let (deadline, deadline_receiver) = watch::channel(None);
         let (sender, result) = watch::channel(None);
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        let (exec, requests) = ExecContext::of(&task);
+        #[cfg(not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )))]
+        let (_, requests) = mpsc::channel(1);
         let run = tokio::spawn(async move {
-            let ended = run_commands(&task, deadline_receiver).await;
+            let ended = run_commands(&task, deadline_receiver, requests).await;
             let result = ended.map(|exit| {
                 Arc::new(ProcessResult {
                     exit,
@@ -50,16 +76,25 @@ impl ProcessSandbox {
             deadline,
             result,
             run: Mutex::new(Some(run)),
+            #[cfg(all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            exec,
         }
     }
 }
 
 /// Runs the commands in order until one fails.
-async fn run_commands(task: &PreparedTask, deadline: KillDeadline) -> Result<Exit, BoxError> {
+async fn run_commands(
+    task: &PreparedTask,
+    deadline: KillDeadline,
+    mut requests: mpsc::Receiver<ExecRequest>,
+) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
     for command in &task.commands {
         exit = match RunningCommand::start(command, task, deadline.clone()).await {
-            Ok(Some(run)) => run.finish(deadline.clone()).await?,
+            Ok(Some(run)) => run.finish(deadline.clone(), &mut requests).await?,
             Ok(None) => Exit::Killed,
             Err(failure) if failure.error.is_of_machine() => return Err(failure.error.into()),
             Err(StartFailure { error, reason }) => {
@@ -95,6 +130,23 @@ impl Sandbox for ProcessSandbox {
             *deadline = Some(deadline.map_or(requested, |earlier| earlier.min(requested)));
         });
         let _ = self.result.clone().wait_for(Option::is_some).await;
+    }
+
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    async fn exec(&self, command: ExecCommand) -> Result<ExecProcess, ExecError> {
+        let mut result = self.result.clone();
+        if result.borrow().is_some() {
+            let program = command.command.first().cloned().unwrap_or_default();
+            return Err(ExecError::Ended { program });
+        }
+        let task_ended = async move {
+            // An error means that the sandbox was dropped.
+            let _ = result.wait_for(Option::is_some).await;
+        };
+        self.exec.start(command, task_ended).await
     }
 }
 

@@ -1,32 +1,70 @@
 //! The set-up of a task before it starts.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::util::is_disk_full;
+use runtime_core::webhook::Handler;
 use runtime_core::{Environment, MalformedPayloadError, TaskError};
-use runtime_worker::{Sandbox, SandboxBuilder};
+use runtime_worker::{FolderAccess, Sandbox, SandboxBuilder};
 
+use crate::isolation::TaskNetwork;
 use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
 
-/// Adds variables, folders and files to a task before it starts.
+/// Adds variables, folders, files and proxies to a task before it starts.
 pub(crate) struct ProcessSandboxBuilder {
     task: PreparedTask,
     environment: Environment,
+    /// The variables of the payload.
+    payload_env: BTreeMap<String, String>,
+    /// The variables that receive the URLs of handlers.
+    proxies: Vec<(String, Arc<dyn Handler>)>,
 }
 
 impl ProcessSandboxBuilder {
-    pub(crate) fn new(task: PreparedTask, environment: Environment) -> Self {
-        Self { task, environment }
+    pub(crate) fn new(
+        mut task: PreparedTask,
+        environment: Environment,
+        payload_env: BTreeMap<String, String>,
+    ) -> Result<Self, MalformedPayloadError> {
+        for (name, value) in &payload_env {
+            check_variable(name, value)?;
+            task.env.insert(name.clone(), value.clone());
+        }
+        Ok(Self {
+            task,
+            environment,
+            payload_env,
+            proxies: Vec::new(),
+        })
+    }
+
+    /// Serves the handlers to the task.
+    async fn start_proxies(&mut self) -> Result<(), TaskError> {
+        for (variable, handler) in self.proxies.drain(..) {
+            let hook = self.task.engine.serve(handler).await?;
+            let url = hook.url();
+            let url = url.trim_end_matches('/');
+            // Other tasks on this machine can reach the address, and may read the live log of this one.
+            let secret = url.rsplit('/').next().unwrap_or(url);
+            let hidden = self.task.context.redactor().add(secret);
+            hidden.map_err(TaskError::other)?;
+            self.task.env.insert(variable, url.to_owned());
+            self.task.proxies.push(hook);
+        }
+        Ok(())
     }
 
     /// Copies the requested inputs into the task's folder, after the disk space for all of them is reserved.
     ///
     /// Continues on a blocking thread if the future is dropped; the folder is then removed after the copies.
     async fn copy_inputs(self) -> Result<PreparedTask, TaskError> {
-        let Self { task, environment } = self;
+        let Self {
+            task, environment, ..
+        } = self;
         if !task.folder.has_copies() {
             return Ok(task);
         }
@@ -75,28 +113,63 @@ async fn run_blocking<T: Send + 'static>(
     done.map_err(TaskError::other)
 }
 
+/// Rejects what the operating system cannot represent: std would panic, or fail when the process starts.
+fn check_variable(name: &str, value: &str) -> Result<(), MalformedPayloadError> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return Err(MalformedPayloadError::new(format!(
+            "invalid environment variable `{name}`: a name must not be empty or contain `=`, and neither name nor value may contain a NUL byte"
+        )));
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl SandboxBuilder for ProcessSandboxBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
-        // The operating system cannot represent these: std would panic, or fail when the process starts.
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(MalformedPayloadError::new(format!(
-                "invalid environment variable `{name}`: a name must not be empty or contain `=`, and neither name nor value may contain a NUL byte"
-            )));
-        }
+        check_variable(name, value)?;
         self.task.env.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
-    fn attach_folder(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
-        self.task.folder.attach_folder(source, target)
+    fn payload_env(&self, name: &str) -> Option<&str> {
+        self.payload_env.get(name).map(String::as_str)
+    }
+
+    fn attach_folder(
+        &mut self,
+        source: &Path,
+        target: &str,
+        access: FolderAccess,
+    ) -> Result<(), MalformedPayloadError> {
+        if access == FolderAccess::ReadOnly && self.task.engine.walls.is_none() {
+            return Err(MalformedPayloadError::new(format!(
+                "cannot mount at `{target}`: this worker does not isolate its tasks, so it cannot attach read-only folders"
+            )));
+        }
+        self.task.folder.attach_folder(source, target, access)
     }
 
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         self.task.folder.attach_copy(source, target)
     }
 
-    async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+    fn attach_proxy(
+        &mut self,
+        variable: &str,
+        handler: Arc<dyn Handler>,
+    ) -> Result<(), MalformedPayloadError> {
+        check_variable(variable, "")?;
+        if self.task.engine.settings.network == TaskNetwork::None {
+            return Err(MalformedPayloadError::new(format!(
+                "cannot set `{variable}` to the address of a proxy: tasks of this worker have no network"
+            )));
+        }
+        self.proxies.push((variable.to_owned(), handler));
+        Ok(())
+    }
+
+    async fn start(mut self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
+        self.start_proxies().await?;
         let task = raise_walls(self.copy_inputs().await?).await?;
         Ok(Arc::new(ProcessSandbox::start(task)))
     }

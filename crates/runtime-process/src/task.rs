@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use runtime_core::webhook::WebHook;
 use runtime_core::{LogDrain, TaskContext};
 use runtime_worker::report::TaskReportBuilder;
 
@@ -26,6 +27,8 @@ pub(crate) struct PreparedTask {
     pub(crate) limits: TaskLimits,
     /// The walls around the commands, if the engine has any. Set when the folder has its content.
     pub(crate) walls: Option<Arc<TaskWalls>>,
+    /// The handlers that serve the task. They are detached with it.
+    pub(crate) proxies: Vec<WebHook>,
     pub(crate) engine: Arc<EngineState>,
 }
 

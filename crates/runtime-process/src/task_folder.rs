@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use runtime_core::{MalformedPayloadError, StorageReservation, TemporaryFolder, TemporaryStorage};
-use runtime_worker::ExtractError;
+use runtime_worker::{ExtractError, FolderAccess};
 
 use crate::input_copy::{InputCopy, InputCopyError};
 
@@ -14,7 +14,7 @@ use crate::input_copy::{InputCopy, InputCopyError};
 pub(crate) struct TaskFolder {
     folder: TemporaryFolder,
     /// The canonical paths of attached folders.
-    attached: Vec<PathBuf>,
+    attached: Vec<(PathBuf, FolderAccess)>,
     /// Copies to make before the task starts. An empty file or folder is a placeholder for each.
     copies: Vec<InputCopy>,
     /// The storage quota that the copies use.
@@ -40,11 +40,11 @@ impl TaskFolder {
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
-    pub(crate) fn attached(&self) -> &[PathBuf] {
+    pub(crate) fn attached(&self) -> &[(PathBuf, FolderAccess)] {
         &self.attached
     }
 
-    /// Links `target` to a folder of this machine.
+    /// Links `target` to a folder of this machine. The walls around the task enforce `access`.
     ///
     /// Unlike a move, a link leaves the folder in the cache that owns it, even if the worker crashes. Unlike a
     /// bind mount, it needs no privileges.
@@ -52,13 +52,14 @@ impl TaskFolder {
         &mut self,
         source: &Path,
         target: &str,
+        access: FolderAccess,
     ) -> Result<(), MalformedPayloadError> {
         let path = self.unused_path(target)?;
         let source = source
             .canonicalize()
             .map_err(|error| cannot_mount(target, &error))?;
         link_folder(&source, &path).map_err(|error| cannot_mount(target, &error))?;
-        self.attached.push(source);
+        self.attached.push((source, access));
         Ok(())
     }
 
@@ -118,7 +119,8 @@ impl TaskFolder {
         // Links are resolved before the check: one made by the task may lead anywhere.
         let resolved = self.path().join(relative).canonicalize().map_err(wrap)?;
         let own = self.path().canonicalize().map_err(wrap)?;
-        let mut roots = self.attached.iter().chain([&own]);
+        let attached = self.attached.iter().map(|(folder, _)| folder);
+        let mut roots = attached.chain([&own]);
         if roots.any(|root| resolved.starts_with(root)) {
             Ok(resolved)
         } else {

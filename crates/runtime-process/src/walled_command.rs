@@ -15,6 +15,7 @@ use runtime_worker::report::{CommandReport, TaskReportBuilder, Usage, UsageSampl
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
+use tokio::sync::oneshot;
 
 use crate::command_watch::CommandMeter;
 use crate::kill_sequence::KillSignal;
@@ -33,7 +34,13 @@ use crate::walls::TaskWalls;
 const SHELL: &str = "/bin/sh";
 
 /// The processes of each sandbox in the control group of its command: the init process.
-const INIT_PROCESSES: u64 = 1;
+pub(crate) const INIT_PROCESSES: u64 = 1;
+
+/// A request to start another command behind the walls of a running one.
+pub(crate) struct ExecRequest {
+    pub(crate) command: SandboxCommand,
+    pub(crate) reply: oneshot::Sender<Result<SandboxChild, SpawnError>>,
+}
 
 /// A running command behind walls. All its processes are killed when this is dropped.
 pub(crate) struct WalledCommand {
@@ -79,6 +86,13 @@ impl WalledCommand {
             limits: command.limits,
         };
         Ok((started, output))
+    }
+
+    /// Starts another command behind the same walls.
+    pub(crate) async fn exec(&self, request: ExecRequest) {
+        let started = self.child.exec(request.command).await;
+        // Fails if nothing waits for it, which drops the command.
+        let _ = request.reply.send(started);
     }
 
     /// Sends a signal to the process group of the command.

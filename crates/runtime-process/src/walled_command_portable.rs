@@ -15,12 +15,19 @@ use crate::walls::TaskWalls;
 /// Never exists.
 pub(crate) enum WalledCommand {}
 
+/// Never exists.
+pub(crate) enum ExecRequest {}
+
 impl WalledCommand {
     pub(crate) async fn start(
         _: PreparedCommand,
         walls: &TaskWalls,
     ) -> Result<(Self, OutputPump), StartError> {
         match *walls {}
+    }
+
+    pub(crate) async fn exec(&self, request: ExecRequest) {
+        match request {}
     }
 
     pub(crate) fn signal(&self, _: KillSignal) {

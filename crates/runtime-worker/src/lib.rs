@@ -85,7 +85,11 @@ mod signals;
 #[cfg(feature = "worker-runner")]
 pub mod worker_runner;
 
-pub use engine::{Capability, Engine, ExtractError, ResultSet, Sandbox, SandboxBuilder};
+pub use engine::{
+    Capability, Engine, ExecCommand, ExecControl, ExecError, ExecProcess, ExtractError,
+    FolderAccess, FolderWalk, PtySize, RemoteFile, ResultSet, Sandbox, SandboxBuilder, TaskFile,
+    WalkedFile,
+};
 pub use exit_cause::ExitCause;
 pub use into_engine::IntoEngine;
 pub use max_life_time::MaxLifeTime;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use runtime_core::TemporaryStorage;
 use runtime_sandbox::{FileView, Isolation, SandboxCommand, SpawnError, UserLease, Wall};
+use runtime_worker::FolderAccess;
 
 use self::ownership::give_to;
 use crate::isolation::{TaskIsolation, TaskNetwork};
@@ -115,8 +116,15 @@ impl Walls {
         let user = self.isolation.lease_user()?;
         let mut view = self.view.clone();
         // The paths are those of the machine, so that links and variables lead to the same files as without walls.
-        let attached = folder.attached().iter().map(PathBuf::as_path);
-        for path in [folder.path()].into_iter().chain(attached) {
+        let attached = folder.attached().iter();
+        let attached = attached.map(|(path, access)| (path.as_path(), *access));
+        let own = (folder.path(), FolderAccess::ReadWrite);
+        for (path, access) in [own].into_iter().chain(attached) {
+            if access == FolderAccess::ReadOnly {
+                // Its owner remains: tasks of several users may share it.
+                view = view.read_only(path, path);
+                continue;
+            }
             if let Some(user) = &user {
                 give_to(path, user.id())?;
             }

@@ -14,7 +14,7 @@ use runtime_core::{TaskError, error_chain};
 use runtime_process::{ProcessConfig, ProcessEngine, TaskIsolation, TaskNetwork};
 use runtime_sandbox::{Isolation, SandboxCommand, StdStream};
 use runtime_worker::plugins::ResourceUsage;
-use runtime_worker::{Engine as _, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
+use runtime_worker::{Engine as _, FolderAccess, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
@@ -104,7 +104,7 @@ impl Plugin for Attach {
 #[async_trait]
 impl TaskPlugin for Attach {
     async fn build_sandbox(&mut self, builder: &mut dyn SandboxBuilder) -> Result<(), TaskError> {
-        builder.attach_folder(&self.cache, "cache")?;
+        builder.attach_folder(&self.cache, "cache", FolderAccess::ReadWrite)?;
         builder.attach_copy(&self.input, "input")?;
         Ok(())
     }

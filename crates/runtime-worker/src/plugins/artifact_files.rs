@@ -1,16 +1,12 @@
 //! Finds the files of an entry of `artifacts`.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::MAIN_SEPARATOR;
 
-use runtime_core::artifact::{FolderEntry, FolderListing, list_folder_up_to};
 use runtime_core::error_chain;
 use runtime_core::queue::ArtifactErrorReason;
-use tokio::task::spawn_blocking;
 
 use super::artifact_names::artifact_name;
-use crate::engine::{ExtractError, ResultSet};
+use crate::engine::{ExtractError, ResultSet, TaskFile};
 
 /// The reason why a file cannot be uploaded.
 pub(super) struct Unavailable {
@@ -22,8 +18,12 @@ impl From<ExtractError> for Unavailable {
     fn from(error: ExtractError) -> Self {
         let reason = match &error {
             ExtractError::Missing { .. } => ArtifactErrorReason::FileMissing,
-            ExtractError::Outside { .. } => ArtifactErrorReason::InvalidResource,
-            ExtractError::Unreadable { .. } => ArtifactErrorReason::NotReadable,
+            ExtractError::Unreadable { .. } | ExtractError::NotLocal { .. } => {
+                ArtifactErrorReason::NotReadable
+            }
+            ExtractError::Outside { .. }
+            | ExtractError::NotAFile { .. }
+            | ExtractError::NotAFolder { .. } => ArtifactErrorReason::InvalidResource,
         };
         Self {
             reason,
@@ -36,7 +36,7 @@ impl From<ExtractError> for Unavailable {
 #[derive(Default)]
 pub(super) struct FoundFiles {
     /// The name of each artifact, with its file.
-    pub(super) files: Vec<(String, Result<PathBuf, Unavailable>)>,
+    pub(super) files: Vec<(String, Result<TaskFile, Unavailable>)>,
     /// Lines for the log about renamed files and links that are left out.
     pub(super) notes: Vec<String>,
 }
@@ -57,10 +57,7 @@ pub(super) async fn find_file(
     result: &dyn ResultSet,
     limit: ArtifactLimit,
 ) -> Result<FoundFiles, Unavailable> {
-    let file = result.extract(path).await?;
-    if !file.is_file() {
-        return Err(wrong_kind(path, "plain file"));
-    }
+    let file = result.open_file(path).await?;
     if limit.remaining == 0 {
         return Err(too_many(path, limit));
     }
@@ -79,150 +76,35 @@ pub(super) async fn find_folder(
     result: &dyn ResultSet,
     limit: ArtifactLimit,
 ) -> Result<FoundFiles, Unavailable> {
-    let root = result.extract(path).await?;
-    if !root.is_dir() {
-        return Err(wrong_kind(path, "directory"));
-    }
-    let mut search = FolderSearch {
-        result,
-        found: FoundFiles::default(),
-        pending: Vec::new(),
-        linked: HashSet::new(),
-        remaining: limit.remaining,
-        exceeds_limit: false,
-    };
-    let folder = Arc::new(Folder {
-        name: name.trim_end_matches('/').to_owned(),
-        path: path.to_owned(),
-        real_path: root,
-    });
-    let listing = list(&folder.real_path, limit.remaining).await;
-    search.add(&folder, listing.map_err(|error| unreadable(path, error))?);
-    search.follow_links().await;
-    if search.exceeds_limit {
+    let walk = result.walk_folder(path, limit.remaining).await?;
+    // Followed links add entries that the engine may not have counted.
+    if walk.is_truncated || walk.files.len() > limit.remaining {
         return Err(too_many(path, limit));
     }
-    Ok(search.found)
-}
-
-/// A folder to upload.
-struct Folder {
-    /// The prefix of the names of artifacts, without a slash at the end.
-    name: String,
-    /// The path as the task sees it.
-    path: String,
-    /// The path without links.
-    real_path: PathBuf,
-}
-
-/// A search through folders and the links in them.
-struct FolderSearch<'a> {
-    result: &'a dyn ResultSet,
-    found: FoundFiles,
-    /// The links that are not followed yet, with the folder that was listed.
-    pending: Vec<(Arc<Folder>, FolderEntry)>,
-    /// The folders that links lead to. Each is followed once, because links can form circles.
-    linked: HashSet<PathBuf>,
-    /// The number of entries that may still be listed.
-    remaining: usize,
-    exceeds_limit: bool,
-}
-
-impl FolderSearch<'_> {
-    /// Adds the files of a folder, and its links to the pending ones.
-    fn add(&mut self, folder: &Arc<Folder>, listing: FolderListing) {
-        let entries = listing.files.len() + listing.unreadable.len() + listing.links.len();
-        self.remaining = self.remaining.saturating_sub(entries);
-        self.exceeds_limit |= listing.is_truncated;
-        for file in listing.files {
-            let name = self.name(folder, &file);
-            self.found.files.push((name, Ok(file.path)));
-        }
-        for (subfolder, source) in listing.unreadable {
-            let name = self.name(folder, &subfolder);
-            let reason = unreadable(&format!("{}/{}", folder.path, subfolder.name), source);
-            self.found.files.push((name, Err(reason)));
-        }
-        let links = listing.links.into_iter();
-        self.pending
-            .extend(links.map(|link| (Arc::clone(folder), link)));
-    }
-
-    /// Returns the name of the artifact of an entry, and notes if it differs from that of the file.
-    fn name(&mut self, folder: &Folder, entry: &FolderEntry) -> String {
-        let relative = relative_path(&folder.real_path, entry);
-        let name = artifact_name(&folder.name, relative);
-        if name != format!("{}/{}", folder.name, entry.name) {
-            self.found.notes.push(format!(
+    let prefix = name.trim_end_matches('/');
+    let mut found = FoundFiles::default();
+    for file in walk.files {
+        let relative = file.path;
+        let name = artifact_name(prefix, &relative);
+        let shown = relative.to_string_lossy().replace(MAIN_SEPARATOR, "/");
+        if name != format!("{prefix}/{shown}") {
+            found.notes.push(format!(
                 "Artifact `{name}` is the file {relative:?}: bytes that are not printable ASCII are percent-encoded"
             ));
         }
-        name
-    }
-
-    async fn follow_links(&mut self) {
-        while let Some((from, link)) = self.pending.pop().filter(|_| !self.exceeds_limit) {
-            if let Err(reason) = self.follow(&from, &link).await {
-                // Quoted, since the task chooses the name.
-                let path = format!("{}/{}", from.path, link.name);
-                let note = format!("Not uploaded: the link {path:?} {reason}");
-                self.found.notes.push(note);
-            }
-        }
-    }
-
-    /// Adds the file or folder that a link leads to.
-    async fn follow(&mut self, from: &Folder, link: &FolderEntry) -> Result<(), String> {
-        let path = format!("{}/{}", from.path, link.name);
-        let target = self.result.extract(&path).await;
-        let target = target.map_err(|error| match error {
-            ExtractError::Missing { .. } => "leads nowhere".to_owned(),
-            ExtractError::Outside { .. } => "leads out of the folder of the task".to_owned(),
-            ExtractError::Unreadable { source, .. } => format!("cannot be followed: {source}"),
-        })?;
-        let name = artifact_name(&from.name, relative_path(&from.real_path, link));
-        if target.is_file() {
-            self.found.files.push((name, Ok(target)));
-            return Ok(());
-        }
-        if !target.is_dir() {
-            return Err("leads to neither a file nor a folder".to_owned());
-        }
-        let contains_link = link.path.starts_with(&target);
-        if contains_link || !self.linked.insert(target.clone()) {
-            return Err("leads to a folder that is uploaded already".to_owned());
-        }
-        let folder = Arc::new(Folder {
-            name,
-            path,
-            real_path: target,
+        let file = file.file.map_err(|source| {
+            let path = format!("{path}/{shown}");
+            Unavailable::from(ExtractError::Unreadable { path, source })
         });
-        let listing = list(&folder.real_path, self.remaining).await;
-        let listing = listing.map_err(|error| format!("cannot be followed: {error}"))?;
-        self.add(&folder, listing);
-        Ok(())
+        found.files.push((name, file));
     }
-}
-
-/// Returns the path of an entry relative to the listed folder, with the bytes of the file system.
-fn relative_path<'a>(folder: &Path, entry: &'a FolderEntry) -> &'a Path {
-    // The path of an entry starts with that of the listed folder.
-    entry.path.strip_prefix(folder).unwrap_or(&entry.path)
-}
-
-/// Lists up to `max_entries` of a folder on a blocking thread: it may contain millions.
-async fn list(folder: &Path, max_entries: usize) -> std::io::Result<FolderListing> {
-    let folder = folder.to_owned();
-    // The only join error is a panic, since the task is never aborted.
-    let listed = spawn_blocking(move || list_folder_up_to(&folder, max_entries)).await;
-    listed.unwrap_or_else(|error| Err(error.into()))
-}
-
-fn wrong_kind(path: &str, expected: &str) -> Unavailable {
-    Unavailable {
-        reason: ArtifactErrorReason::InvalidResource,
-        message: format!("`{path}` is not a {expected}"),
+    for (link, reason) in walk.skipped_links {
+        // Quoted, since the task chooses the name.
+        let link = format!("{path}/{}", link.display());
+        let note = format!("Not uploaded: the link {link:?} {reason}");
+        found.notes.push(note);
     }
+    Ok(found)
 }
 
 fn too_many(path: &str, limit: ArtifactLimit) -> Unavailable {
@@ -233,11 +115,4 @@ fn too_many(path: &str, limit: ArtifactLimit) -> Unavailable {
             "`{path}` exceeds the limit of {max} artifacts of a task; pack its files into an archive"
         ),
     }
-}
-
-fn unreadable(path: &str, source: std::io::Error) -> Unavailable {
-    Unavailable::from(ExtractError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -73,6 +73,13 @@ fn is_printable(byte: u8) -> bool {
     (0x20..=0x7e).contains(&byte)
 }
 
+/// Guesses the MIME type from the name. Unknown extensions are served as bytes, which browsers download.
+pub(super) fn content_type_of(name: &str) -> &'static str {
+    mime_guess::from_path(name)
+        .first_raw()
+        .unwrap_or("application/octet-stream")
+}
+
 /// Returns the name of the artifact of a file with this path relative to the folder of its entry.
 ///
 /// The queue accepts only printable ASCII, so other bytes are percent-encoded. File names of Unix are bytes in any

@@ -1,10 +1,10 @@
 //! Uploads the files and folders that a task created.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
     S3Artifact, UploadError, UploadOutcome, upload_all,
@@ -17,8 +17,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::artifact_files::{ArtifactLimit, Unavailable, find_file, find_folder};
-use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts};
-use crate::engine::ResultSet;
+use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts, content_type_of};
+use super::artifact_spool::SpooledFile;
+use crate::engine::{ExtractError, RemoteFile, ResultSet, TaskFile};
 use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::Verdict;
@@ -155,62 +156,103 @@ struct TaskArtifacts {
 #[async_trait]
 impl TaskPlugin for TaskArtifacts {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        let (mut artifacts, mut verdict) = (Vec::new(), Verdict::Success);
+        let mut upload = Upload {
+            verdict: Verdict::Success,
+            failure: None,
+        };
+        let (mut artifacts, mut remote) = (Vec::new(), Vec::new());
         let context = &self.run.context;
         let mut names = HashSet::new();
         for spec in &self.specs {
             // The error artifacts of entries beyond the limit are not bounded by it, but by the size of the payload.
+            let found = artifacts.len() + remote.len();
             let limit = ArtifactLimit {
-                remaining: self.max_artifacts.saturating_sub(artifacts.len()),
+                remaining: self.max_artifacts.saturating_sub(found),
                 max: self.max_artifacts,
             };
             for file in self.find(spec, &**result, limit).await {
-                let artifact = file.unwrap_or_else(|error_artifact| {
-                    verdict = Verdict::Failure;
-                    *error_artifact
+                let found = file.unwrap_or_else(|error_artifact| {
+                    upload.verdict = Verdict::Failure;
+                    FoundArtifact::Ready(*error_artifact)
                 });
-                let name = &artifact.name;
-                if LOG_ARTIFACTS.contains(&name.as_str()) {
+                let name = found.name();
+                if LOG_ARTIFACTS.contains(&name) {
                     context.log_error(format_args!("Artifact `{name}`: {NAME_OF_LOG}"));
-                    verdict = Verdict::Failure;
-                } else if names.insert(name.clone()) {
-                    artifacts.push(artifact);
+                    upload.verdict = Verdict::Failure;
+                } else if names.insert(name.to_owned()) {
+                    match found {
+                        FoundArtifact::Ready(artifact) => artifacts.push(artifact),
+                        FoundArtifact::Remote(file) => remote.push(file),
+                    }
                 } else {
                     // The queue keeps one of them, and which one would depend on their upload times.
                     context.log_error(format_args!(
                         "Artifact `{name}`: another entry of `artifacts` has the same name"
                     ));
-                    verdict = Verdict::Failure;
+                    upload.verdict = Verdict::Failure;
                 }
             }
         }
-        let uploader = context.services().uploader;
-        let expires = context.info().expires;
-        let upload = upload_all(&*uploader, context.run(), expires, artifacts);
-        let outcomes = self
-            .run
-            .monitor()
-            .time_async("upload-duration", upload)
-            .await;
-        let mut failure = None;
-        for outcome in outcomes {
-            match self.record(outcome).await {
-                Ok(of_artifact) => verdict = verdict.max(of_artifact),
-                Err(error) => failure = failure.or(Some(error)),
+        let upload_all = async {
+            self.upload(artifacts, &mut upload).await;
+            // In parts, since each remote file needs a copy on disk.
+            for part in remote.chunks(REMOTE_FILES) {
+                let copies = join_all(part.iter().map(|file| self.copy(file))).await;
+                let (artifacts, copies): (Vec<_>, Vec<_>) = copies.into_iter().unzip();
+                if copies.iter().any(Option::is_none) {
+                    upload.verdict = upload.verdict.max(Verdict::Failure);
+                }
+                self.upload(artifacts, &mut upload).await;
+                // After the uploads, which read the copies.
+                drop(copies);
             }
+        };
+        let monitor = self.run.monitor();
+        monitor.time_async("upload-duration", upload_all).await;
+        let failed = upload.failure.map(TaskError::unavailable);
+        failed.map_or(Ok(upload.verdict), Err)
+    }
+}
+
+/// The number of remote files that are uploaded at once.
+const REMOTE_FILES: usize = 4;
+
+/// The result of the uploads so far.
+struct Upload {
+    verdict: Verdict,
+    failure: Option<Box<UploadError>>,
+}
+
+/// An artifact whose name is not checked yet.
+enum FoundArtifact<'a> {
+    Ready(Artifact),
+    Remote(FoundRemote<'a>),
+}
+
+/// A file that has to be copied before its upload.
+struct FoundRemote<'a> {
+    spec: &'a ArtifactSpec,
+    name: String,
+    file: Arc<dyn RemoteFile>,
+}
+
+impl FoundArtifact<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Ready(artifact) => &artifact.name,
+            Self::Remote(remote) => &remote.name,
         }
-        failure.map_or(Ok(verdict), |error| Err(TaskError::unavailable(error)))
     }
 }
 
 impl TaskArtifacts {
     /// Finds the files of one entry of the payload. `Err` holds an error artifact for a file that is unavailable.
-    async fn find(
+    async fn find<'a>(
         &self,
-        spec: &ArtifactSpec,
+        spec: &'a ArtifactSpec,
         result: &dyn ResultSet,
         limit: ArtifactLimit,
-    ) -> Vec<Result<Artifact, Box<Artifact>>> {
+    ) -> Vec<Result<FoundArtifact<'a>, Box<Artifact>>> {
         let context = &self.run.context;
         let found = match spec.kind {
             Kind::File => find_file(&spec.name, &spec.path, result, limit).await,
@@ -222,7 +264,14 @@ impl TaskArtifacts {
                 let files = found.files.into_iter();
                 files
                     .map(|(name, file)| match file {
-                        Ok(path) => Ok(spec.file_artifact(name, path)),
+                        // Processes that the task left running may replace any part of the path by a link.
+                        Ok(TaskFile::Local(path)) => {
+                            let source = ArtifactSource::FileWithoutLinks(path);
+                            Ok(FoundArtifact::Ready(spec.file_artifact(name, source)))
+                        }
+                        Ok(TaskFile::Remote(file)) => {
+                            Ok(FoundArtifact::Remote(FoundRemote { spec, name, file }))
+                        }
                         Err(reason) => Err(self.unavailable(spec, name, reason)),
                     })
                     .collect()
@@ -233,6 +282,35 @@ impl TaskArtifacts {
                 Vec::new()
             }
             Err(reason) => vec![Err(self.unavailable(spec, spec.name.clone(), reason))],
+        }
+    }
+
+    /// Copies a remote file. Returns its artifact with the copy, or an error artifact.
+    async fn copy(&self, remote: &FoundRemote<'_>) -> (Artifact, Option<SpooledFile>) {
+        let FoundRemote { spec, name, file } = remote;
+        match SpooledFile::copy(&**file, &self.run.environment.storage).await {
+            Ok(copy) => {
+                let source = ArtifactSource::File(copy.file.path().to_owned());
+                (spec.file_artifact(name.clone(), source), Some(copy))
+            }
+            Err(source) => {
+                let path = name.clone();
+                let reason = Unavailable::from(ExtractError::Unreadable { path, source });
+                (*self.unavailable(spec, name.clone(), reason), None)
+            }
+        }
+    }
+
+    /// Uploads artifacts and records the outcomes.
+    async fn upload(&self, artifacts: Vec<Artifact>, upload: &mut Upload) {
+        let context = &self.run.context;
+        let uploader = context.services().uploader;
+        let expires = context.info().expires;
+        for outcome in upload_all(&*uploader, context.run(), expires, artifacts).await {
+            match self.record(outcome).await {
+                Ok(of_artifact) => upload.verdict = upload.verdict.max(of_artifact),
+                Err(error) => upload.failure = upload.failure.take().or(Some(error)),
+            }
         }
     }
 
@@ -293,7 +371,7 @@ fn is_refused_as_invalid(error: &UploadError) -> bool {
 }
 
 impl ArtifactSpec {
-    fn file_artifact(&self, name: String, path: PathBuf) -> Artifact {
+    fn file_artifact(&self, name: String, source: ArtifactSource) -> Artifact {
         let content_type = self
             .content_type
             .clone()
@@ -302,8 +380,7 @@ impl ArtifactSpec {
             content_type,
             encoding: ContentEncoding::Auto,
             headers: ArtifactHeaders::new(),
-            // Processes that the task left running may replace any part of the path by a link.
-            source: ArtifactSource::FileWithoutLinks(path),
+            source,
         };
         self.artifact(name, ArtifactBody::S3(body))
     }
@@ -323,11 +400,4 @@ impl ArtifactSpec {
             content,
         }
     }
-}
-
-/// Guesses the MIME type from the name. Unknown extensions are served as bytes, which browsers download.
-fn content_type_of(name: &str) -> &'static str {
-    mime_guess::from_path(name)
-        .first_raw()
-        .unwrap_or("application/octet-stream")
 }

@@ -16,6 +16,7 @@
 
 mod artifact_files;
 mod artifact_names;
+mod artifact_spool;
 mod artifacts;
 mod compressed_log;
 mod env;

@@ -8,7 +8,7 @@ use runtime_core::TaskError;
 use tokio::sync::{SetOnce, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::{ResultSet, Sandbox};
+use crate::engine::{ExecCommand, ExecError, ExecProcess, ResultSet, Sandbox};
 
 /// Passes calls on to a sandbox, and stops waiting for a killed task whose engine hangs.
 ///
@@ -83,5 +83,9 @@ impl Sandbox for GuardedSandbox {
             () = self.sandbox.kill(within) => {}
             () = self.overdue() => {}
         }
+    }
+
+    async fn exec(&self, command: ExecCommand) -> Result<ExecProcess, ExecError> {
+        self.sandbox.exec(command).await
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::budget::ShutdownBudget;
 use super::guarded_sandbox::GuardedSandbox;
+use super::plugin_builder::{PluginBuilder, SetVariables};
 use crate::engine::{ResultSet, Sandbox};
 use crate::foreign_call::{catch_panic, foreign_call};
 use crate::observer::TaskEvent;
@@ -215,8 +216,14 @@ impl Stages {
         let engine_run = run.with_prefix(engine.name());
         let builder = engine.new_sandbox_builder(&engine_run);
         let mut builder = foreign_call(ENGINE, "new_sandbox_builder", limit, builder).await?;
+        let mut variables = SetVariables::new();
         for NamedPlugin { name, plugin } in &mut self.plugins {
-            let configured = plugin.build_sandbox(&mut *builder);
+            let mut builder = PluginBuilder {
+                builder: &mut *builder,
+                plugin: name,
+                variables: &mut variables,
+            };
+            let configured = plugin.build_sandbox(&mut builder);
             foreign_call(name, "build_sandbox", limit, configured).await?;
         }
         let sandbox = foreign_call(ENGINE, "start", limit, builder.start()).await?;

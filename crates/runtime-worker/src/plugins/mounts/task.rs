@@ -13,7 +13,7 @@ use runtime_fetcher::{CachedInput, FetchContext};
 use super::MountsShared;
 use super::fetch_reporter::fetch_reporter;
 use super::payload::{CacheMount, InputMount, Mount};
-use crate::engine::{ResultSet, SandboxBuilder};
+use crate::engine::{FolderAccess, ResultSet, SandboxBuilder};
 use crate::plugin::TaskPlugin;
 use crate::resolution::{Exit, Resolution, Verdict};
 use crate::task_run::TaskRun;
@@ -209,7 +209,7 @@ impl TaskPlugin for TaskMounts {
             builder.attach_copy(mounted.input.path(), &mounted.target)?;
         }
         for cache in &self.caches {
-            builder.attach_folder(cache.handle.path(), &cache.target)?;
+            builder.attach_folder(cache.handle.path(), &cache.target, FolderAccess::ReadWrite)?;
         }
         // From here on the task may start at any time, and `stopped` is skipped if it is killed.
         self.disposition = CacheDisposition::Interrupted;
