@@ -9,6 +9,7 @@
 //! | code that signs requests | [`MockAuthorizer`] |
 //! | code that waits for a time of day | [`MockClock`] |
 //! | an engine or a plugin | [`TestTask`]: a task context with a captured log |
+//! | whether an engine or a plugin keeps its contract | `engine_suite!` and `plugin_suite!` (feature `worker`) |
 //! | a worker or a client, over HTTP | `taskcluster::Taskcluster` (feature `taskcluster`) |
 //! | a tunnel | `websocktunnel::WebsocktunnelServer` (feature `websocktunnel`) |
 //!
@@ -44,10 +45,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authorizer;
+#[cfg(feature = "worker")]
+mod engine;
 mod monitor;
 mod queue;
 mod task;
 
+#[cfg(feature = "worker")]
+pub mod conformance;
 #[cfg(feature = "websocktunnel")]
 pub mod websocktunnel;
 
@@ -56,6 +61,8 @@ pub mod websocktunnel;
 pub use runtime_taskcluster_embedded as taskcluster;
 
 pub use authorizer::MockAuthorizer;
+#[cfg(feature = "worker")]
+pub use engine::MockEngine;
 pub use monitor::{LogLine, MockMonitor, RecordedSpan, ReportedIncident};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use runtime_core::clock::MockClock;

@@ -6,7 +6,11 @@ mod artifacts;
 mod claims;
 mod config;
 #[cfg(unix)]
+mod conformance;
+#[cfg(unix)]
 mod disk;
+#[cfg(unix)]
+mod engine_contract;
 #[cfg(unix)]
 mod faults;
 #[cfg(unix)]

@@ -1,0 +1,153 @@
+//! Conformance suites for engines and plugins.
+//!
+//! A suite is a list of claims, each of which becomes a test. It uses only the traits of `runtime-worker`, as a worker
+//! does, so it shows whether an engine or plugin keeps the contract.
+//!
+//! An engine has to run the [`Step`]s of the suite's tasks. One that runs shell commands uses [`shell_script`]. A claim
+//! about an optional capability that an engine lacks checks that it refuses.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use runtime_mocks::conformance::{EngineUnderTest, Step};
+//! use runtime_mocks::{MockEngine, engine_suite};
+//! use runtime_worker::Engine;
+//! use serde_json::{Value, json};
+//!
+//! struct Mock;
+//!
+//! impl EngineUnderTest for Mock {
+//!     fn engine(&self) -> Arc<dyn Engine> {
+//!         Arc::new(MockEngine)
+//!     }
+//!
+//!     fn payload(&self, steps: &[Step]) -> Value {
+//!         json!({ "steps": steps })
+//!     }
+//! }
+//!
+//! engine_suite!(Mock);
+//! ```
+
+mod at_every_await;
+#[doc(hidden)]
+pub mod engine;
+mod engine_test;
+#[doc(hidden)]
+pub mod plugin;
+mod script;
+
+use std::sync::Arc;
+
+use runtime_core::Environment;
+use runtime_worker::{Engine, Plugin};
+use serde_json::Value;
+
+#[doc(hidden)]
+pub use self::engine_test::check_engine;
+#[doc(hidden)]
+pub use self::plugin::check_plugin;
+pub use self::script::{Step, shell_script};
+
+/// An engine that [`engine_suite!`](crate::engine_suite) tests.
+pub trait EngineUnderTest: Send + Sync + 'static {
+    /// Creates the engine. Each test calls it once.
+    fn engine(&self) -> Arc<dyn Engine>;
+
+    /// Returns the payload of a task that runs these steps.
+    fn payload(&self, steps: &[Step]) -> Value;
+
+    /// Returns the command that runs these steps in a running task. Default: `sh -c` with a [`shell_script`].
+    fn exec_command(&self, steps: &[Step]) -> Vec<String> {
+        vec!["sh".to_owned(), "-c".to_owned(), shell_script(steps)]
+    }
+
+    /// Returns the reason why this machine cannot run the engine, which skips the tests. Default: none.
+    fn unavailable(
+        &self,
+        environment: &Environment,
+    ) -> impl Future<Output = Option<String>> + Send {
+        let _ = environment;
+        std::future::ready(None)
+    }
+}
+
+/// A plugin that [`plugin_suite!`](crate::plugin_suite) tests.
+pub trait PluginUnderTest: Send + Sync + 'static {
+    /// Creates the plugin. Each test calls it once.
+    fn plugin(&self) -> Arc<dyn Plugin>;
+
+    /// Returns the part of the payload that makes the plugin act. Default: none.
+    fn payload(&self) -> Value {
+        Value::Object(serde_json::Map::new())
+    }
+}
+
+/// Expands to a test for each claim about an engine, given an expression of a type that implements
+/// [`EngineUnderTest`](crate::conformance::EngineUnderTest).
+#[macro_export]
+macro_rules! engine_suite {
+    ($engine:expr) => {
+        $crate::__conformance_tests! { $engine; check_engine; engine;
+            name_is_set schema_is_an_object payload_fits_schema capabilities_are_unique documentation_has_titles
+            hostile_payloads_are_refused refused_payload_leaves_nothing
+
+            exit_code_zero_succeeds exit_code_is_reported exit_by_signal_fails exit_is_repeated exit_survives_a_kill
+            exit_is_seen_by_all_waits
+
+            output_is_logged output_of_errors_is_logged output_keeps_its_order output_without_line_feed_is_logged
+            output_is_complete output_of_a_failed_task_is_logged output_has_no_secrets input_is_closed
+            leftover_processes_end
+
+            env_is_set env_keeps_unusual_values env_hides_the_worker env_with_invalid_name_is_refused
+            env_with_nul_is_refused env_is_not_shared
+
+            folder_starts_empty folder_is_not_shared folder_changes_are_kept folder_content_is_read
+            read_only_folder_is_read read_only_folder_is_unchanged folder_outside_is_refused
+            folder_at_used_target_is_refused missing_folder_is_refused copy_is_read copy_protects_the_original
+            copy_of_folder_is_complete
+
+            proxy_is_reached proxy_receives_path proxy_url_differs_for_tasks proxy_url_is_not_logged
+            proxy_ends_with_the_task
+
+            exec_runs_in_the_task exec_exit_code_is_reported exec_reads_input exec_separates_errors
+            exec_has_a_terminal exec_ends_with_the_task exec_can_be_dropped exec_after_the_end_is_refused
+            exec_of_missing_program_is_refused
+
+            kill_ends_a_task kill_ends_a_stubborn_task kill_is_repeatable kill_can_be_dropped drop_ends_a_task
+            dropped_builder_leaves_nothing cancelled_builder_leaves_nothing cancelled_start_leaves_nothing
+            cancelled_wait_is_repeatable tasks_run_concurrently ended_task_leaves_nothing
+
+            file_is_opened missing_file_is_reported file_outside_is_refused link_out_is_refused
+            link_inside_is_followed folder_is_no_file file_is_no_folder folder_is_walked folder_walk_is_bounded
+            link_circle_ends walk_leaves_out_links_out files_outlive_the_sandbox cancelled_walk_is_repeatable
+        }
+    };
+}
+
+/// Expands to a test for each claim about a plugin, given an expression of a type that implements
+/// [`PluginUnderTest`](crate::conformance::PluginUnderTest).
+#[macro_export]
+macro_rules! plugin_suite {
+    ($plugin:expr) => {
+        $crate::__conformance_tests! { $plugin; check_plugin; plugin;
+            name_is_set schema_is_an_object payload_fits_schema documentation_has_titles
+            hostile_payloads_do_not_panic requirements_suffice task_reaches_its_end task_may_be_killed
+            task_may_fail task_may_be_stopped_early exception_follows_each_stage dispose_follows_each_stage
+            cancelled_stages_can_be_disposed tasks_run_concurrently nothing_is_left
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ($subject:expr; $check:ident; $module:ident; $($claim:ident)*) => {
+        $(
+            #[test]
+            fn $claim() {
+                $crate::conformance::$check($subject, $crate::conformance::$module::$claim);
+            }
+        )*
+    };
+}
