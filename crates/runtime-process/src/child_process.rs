@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
@@ -20,15 +21,25 @@ use crate::start_control::StartControl;
 use crate::start_error::StartError;
 use crate::vfork;
 
-/// Returns `/dev/null` as standard input, and `output` as standard output and error.
-fn standard_files(output: &OwnedFd) -> io::Result<[OwnedFd; 3]> {
-    // `try_clone` returns a number above 2, so that no file replaces another one that is still needed, even if the
-    // worker was started without standard files.
-    Ok([
-        OwnedFd::from(File::open("/dev/null")?).try_clone()?,
-        output.try_clone()?,
-        output.try_clone()?,
-    ])
+/// The standard files of a process.
+pub(crate) struct StandardFiles<'a> {
+    /// The standard input; `None` for none.
+    pub(crate) input: Option<&'a Path>,
+    /// The standard output and error.
+    pub(crate) output: &'a OwnedFd,
+}
+
+impl StandardFiles<'_> {
+    fn open(&self) -> io::Result<[OwnedFd; 3]> {
+        let input = File::open(self.input.unwrap_or(Path::new("/dev/null")))?;
+        // `try_clone` returns a number above 2, so that no file replaces another one that is still needed, even if the
+        // worker was started without standard files.
+        Ok([
+            OwnedFd::from(input).try_clone()?,
+            self.output.try_clone()?,
+            self.output.try_clone()?,
+        ])
+    }
 }
 
 /// A child process. It is killed if it is dropped before it has ended.
@@ -48,19 +59,19 @@ pub(crate) struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a command that writes to `output`. Blocks until its program runs, which `control` can end.
+    /// Starts a command with these files. Blocks until its program runs, which `control` can end.
     ///
     /// `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(
         command: Command,
-        output: &OwnedFd,
+        files: StandardFiles<'_>,
         prepare: impl FnMut() -> io::Result<()>,
         control: &StartControl,
         mark: &Arc<CommandMark>,
         abandoned: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
         abandoned.reap();
-        let files = standard_files(output).map_err(StartError::prepare)?;
+        let files = files.open().map_err(StartError::prepare)?;
         let pid = vfork::spawn(&command, &files, control, prepare)?;
         mark.started(pid);
         Ok(Self {
@@ -174,7 +185,11 @@ mod tests {
         let control = StartControl::default();
         let owner = MarkOwner::of(std::env::temp_dir().as_path()).expect("the folder exists");
         let mark = Arc::new(CommandMark::new(&owner, Path::new("task")));
-        let child = ChildProcess::start(command, &output, prepare, &control, &mark, abandoned);
+        let files = StandardFiles {
+            input: None,
+            output: &output,
+        };
+        let child = ChildProcess::start(command, files, prepare, &control, &mark, abandoned);
         child.expect("the program exists")
     }
 

@@ -1,7 +1,9 @@
 //! A child process on Unix systems other than Linux, where tokio starts it by fork.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -11,23 +13,33 @@ use crate::marks::CommandMark;
 use crate::start_control::StartControl;
 use crate::start_error::StartError;
 
+/// The standard files of a process.
+pub(crate) struct StandardFiles<'a> {
+    /// The standard input; `None` for none.
+    pub(crate) input: Option<&'a Path>,
+    /// The standard output and error.
+    pub(crate) output: &'a OwnedFd,
+}
+
 /// A child process. It is killed on drop, and reaped by tokio.
 pub(crate) struct ChildProcess(tokio::process::Child);
 
 impl ChildProcess {
-    /// Starts a command that writes to `output`. `prepare` runs in the new process and may only make system calls.
+    /// Starts a command with these files. `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(
         command: Command,
-        output: &OwnedFd,
+        files: StandardFiles<'_>,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
         _: &StartControl,
         mark: &Arc<CommandMark>,
         _: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
-        let clone = || output.try_clone().map_err(StartError::prepare);
+        let clone = || files.output.try_clone().map_err(StartError::prepare);
+        let input = files.input.map(File::open).transpose();
+        let input = input.map_err(StartError::prepare)?;
         let mut command = tokio::process::Command::from(command);
         command
-            .stdin(Stdio::null())
+            .stdin(input.map_or_else(Stdio::null, Stdio::from))
             .stdout(clone()?)
             .stderr(clone()?)
             .kill_on_drop(true);

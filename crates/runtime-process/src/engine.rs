@@ -24,8 +24,6 @@ use crate::limits::TaskLimits;
 use crate::payload::ProcessPayload;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 use crate::settings::{CgroupSetting, EngineSettings};
-use crate::task::PreparedTask;
-use crate::task_folder::TaskFolder;
 use crate::walls::Walls;
 
 /// Runs tasks as processes of the worker's machine.
@@ -181,6 +179,30 @@ impl ProcessEngine {
         let _ = process_folders;
     }
 
+    /// Creates a builder for a task of another engine, which adds the commands and reads its own payload.
+    ///
+    /// The builder does everything else: the folder of the task, variables, folders, copies and proxies, the log, the
+    /// end of all processes, the usage, and artifacts. The settings of this engine apply. The builder refuses
+    /// `capabilities` that are missing; those that this engine lacks are ignored.
+    ///
+    /// # Errors
+    ///
+    /// A [`TaskError`] if this engine cannot run tasks on this machine, or cannot create the folder.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is left.
+    pub async fn new_builder(
+        &self,
+        run: &TaskRun,
+        capabilities: &[Capability],
+    ) -> Result<ProcessSandboxBuilder, TaskError> {
+        let engine = self.state(&run.environment).await?;
+        let own = self.capabilities().iter().copied();
+        let capabilities = own.filter(|it| capabilities.contains(it)).collect();
+        ProcessSandboxBuilder::new(run, engine, capabilities).map_err(TaskError::other)
+    }
+
     /// Returns the state that all tasks share. The first call prepares it.
     async fn state(&self, environment: &Environment) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
@@ -287,22 +309,8 @@ impl Engine for ProcessEngine {
         let payload: ProcessPayload = run.payload_as()?;
         let engine = self.state(&run.environment).await?;
         let limits = engine.limits_of(&payload).await?;
-        let folder = TaskFolder::create(&run.environment.storage).map_err(TaskError::other)?;
-        let mut env = self.settings.env.clone();
-        env.entry("HOME".to_owned())
-            .or_insert_with(|| folder.path().display().to_string());
-        let task = PreparedTask {
-            context: run.context.clone(),
-            report: Arc::clone(&run.report),
-            folder,
-            env,
-            commands: payload.command.into_list(),
-            limits,
-            walls: None,
-            proxies: Vec::new(),
-            engine,
-        };
-        let builder = ProcessSandboxBuilder::new(task, run.environment.clone(), payload.env)?;
+        let mut builder = self.new_builder(run, self.capabilities()).await?;
+        builder.set_payload(payload.command.into_list(), payload.env, limits)?;
         Ok(Box::new(builder))
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use runtime_core::TaskError;
-use runtime_sandbox::{SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize};
+use runtime_sandbox::{
+    Isolation, SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize,
+};
 use runtime_worker::{ExecCommand, ExecControl, ExecError, ExecProcess, Exit, PtySize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -70,7 +72,7 @@ impl ExecContext {
             }
             None => {
                 let limits = self.limits.of_group(INIT_PROCESSES);
-                let sandbox = sandbox.limits(limits);
+                let sandbox = sandbox.isolation(Isolation::none()).limits(limits);
                 sandbox.cgroup_parents(&self.engine.cgroups).spawn().await
             }
         };

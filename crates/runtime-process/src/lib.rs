@@ -61,6 +61,8 @@ mod child_process;
 mod command_processes;
 #[cfg_attr(not(target_os = "linux"), path = "command_watch_portable.rs")]
 mod command_watch;
+#[cfg(unix)]
+mod commands;
 mod config;
 #[cfg(unix)]
 mod containment;
@@ -146,9 +148,12 @@ mod walled_command;
 #[path = "walls_portable.rs"]
 mod walls;
 
+#[cfg(unix)]
+pub use commands::{CommandsConfig, CommandsConfigError, CommandsEngine};
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
 pub use high_memory::HighMemory;
 pub use isolation::{TaskIsolation, TaskNetwork};
 pub use kill_sequence::KillSequence;
 pub use limits::TaskLimits;
+pub use sandbox_builder::ProcessSandboxBuilder;

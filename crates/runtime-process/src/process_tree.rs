@@ -12,6 +12,7 @@ use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
 #[cfg(target_os = "linux")]
 use crate::command_watch::CommandMeter;
+use crate::child_process::StandardFiles;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
@@ -49,6 +50,7 @@ impl ProcessTree {
     ) -> Result<(Self, ChildProcess, OutputPump), StartError> {
         let PreparedCommand {
             mut command,
+            input,
             task_folder,
             engine,
             report,
@@ -90,8 +92,11 @@ impl ProcessTree {
             report,
         };
         let (mark, abandoned) = (&tree.mark, &tree.engine.abandoned);
-        let writer = writer.into();
-        let child = ChildProcess::start(command, &writer, prepare, control, mark, abandoned)?;
+        let files = StandardFiles {
+            input: input.as_deref(),
+            output: &writer.into(),
+        };
+        let child = ChildProcess::start(command, files, prepare, control, mark, abandoned)?;
         tree.leader = child.pid();
         if let Some(leader) = tree.leader {
             proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);

@@ -42,13 +42,19 @@ pub(crate) struct ProcessSandbox {
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
-    exec: ExecContext,
+    /// `None` if the engine of the task permits no further commands.
+    exec: Option<ExecContext>,
 }
 
 impl ProcessSandbox {
     pub(crate) fn start(task: PreparedTask) -> Self {
         let (deadline, deadline_receiver) = watch::channel(None);
         let (sender, result) = watch::channel(None);
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        let has_exec = task.has_exec;
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
@@ -80,7 +86,7 @@ impl ProcessSandbox {
                 target_os = "linux",
                 any(target_arch = "x86_64", target_arch = "aarch64")
             ))]
-            exec,
+            exec: has_exec.then_some(exec),
         }
     }
 }
@@ -137,6 +143,9 @@ impl Sandbox for ProcessSandbox {
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     async fn exec(&self, command: ExecCommand) -> Result<ExecProcess, ExecError> {
+        let Some(exec) = &self.exec else {
+            return Err(ExecError::Unsupported);
+        };
         let mut result = self.result.clone();
         if result.borrow().is_some() {
             let program = command.command.first().cloned().unwrap_or_default();
@@ -146,7 +155,7 @@ impl Sandbox for ProcessSandbox {
             // An error means that the sandbox was dropped.
             let _ = result.wait_for(Option::is_some).await;
         };
-        self.exec.start(command, task_ended).await
+        exec.start(command, task_ended).await
     }
 }
 

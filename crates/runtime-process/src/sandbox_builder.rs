@@ -1,45 +1,142 @@
 //! The set-up of a task before it starts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::util::is_disk_full;
 use runtime_core::webhook::Handler;
 use runtime_core::{Environment, MalformedPayloadError, TaskError};
-use runtime_worker::{FolderAccess, Sandbox, SandboxBuilder};
+use runtime_worker::{Capability, FolderAccess, Sandbox, SandboxBuilder, TaskRun};
 
-use crate::isolation::TaskNetwork;
+use crate::engine_state::EngineState;
+use crate::limits::TaskLimits;
 use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
+use crate::task_folder::TaskFolder;
 
-/// Adds variables, folders, files and proxies to a task before it starts.
-pub(crate) struct ProcessSandboxBuilder {
+/// Adds commands, variables, folders, files and proxies to a task before it starts.
+///
+/// [`ProcessEngine::new_builder`](crate::ProcessEngine::new_builder) creates it for engines with another payload.
+pub struct ProcessSandboxBuilder {
     task: PreparedTask,
     environment: Environment,
     /// The variables of the payload.
     payload_env: BTreeMap<String, String>,
     /// The variables that receive the URLs of handlers.
     proxies: Vec<(String, Arc<dyn Handler>)>,
+    capabilities: Vec<Capability>,
 }
 
 impl ProcessSandboxBuilder {
+    /// Creates a builder without commands.
     pub(crate) fn new(
-        mut task: PreparedTask,
-        environment: Environment,
-        payload_env: BTreeMap<String, String>,
-    ) -> Result<Self, MalformedPayloadError> {
-        for (name, value) in &payload_env {
-            check_variable(name, value)?;
-            task.env.insert(name.clone(), value.clone());
-        }
+        run: &TaskRun,
+        engine: Arc<EngineState>,
+        capabilities: Vec<Capability>,
+    ) -> io::Result<Self> {
+        let folder = TaskFolder::create(&run.environment.storage)?;
+        let mut env = engine.settings.env.clone();
+        env.entry("HOME".to_owned())
+            .or_insert_with(|| folder.path().display().to_string());
+        let task = PreparedTask {
+            context: run.context.clone(),
+            report: Arc::clone(&run.report),
+            folder,
+            env,
+            commands: Vec::new(),
+            input: None,
+            directory: None,
+            limits: engine.settings.limits,
+            walls: None,
+            proxies: Vec::new(),
+            has_exec: capabilities.contains(&Capability::Exec),
+            engine,
+        };
         Ok(Self {
             task,
-            environment,
-            payload_env,
+            environment: run.environment.clone(),
+            payload_env: BTreeMap::new(),
             proxies: Vec::new(),
+            capabilities,
         })
+    }
+
+    /// Sets what the payload of the process engine determines.
+    pub(crate) fn set_payload(
+        &mut self,
+        commands: Vec<Vec<String>>,
+        env: BTreeMap<String, String>,
+        limits: TaskLimits,
+    ) -> Result<(), MalformedPayloadError> {
+        self.task.commands = commands;
+        self.task.limits = limits;
+        for (name, value) in env {
+            self.set_payload_env(&name, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the folder of the task: the working directory of its commands, and the root of its artifacts. Behind
+    /// walls, the task sees it at the same path.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.task.folder.path()
+    }
+
+    /// Adds a command: a program and its arguments. The commands run in order until one fails.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if the command is empty.
+    pub fn command(
+        &mut self,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<(), MalformedPayloadError> {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        if command.is_empty() {
+            return Err(MalformedPayloadError::new("a command needs a program"));
+        }
+        self.task.commands.push(command);
+        Ok(())
+    }
+
+    /// Sets a variable that the payload of the task contains. A plugin cannot give it another value.
+    ///
+    /// # Errors
+    ///
+    /// A [`MalformedPayloadError`] if the name or value is invalid.
+    pub fn set_payload_env(
+        &mut self,
+        name: &str,
+        value: &str,
+    ) -> Result<(), MalformedPayloadError> {
+        check_variable(name, value)?;
+        self.task.env.insert(name.to_owned(), value.to_owned());
+        self.payload_env.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Sets a file of the worker as the standard input of each command. Default: no input.
+    pub fn input(&mut self, file: impl Into<PathBuf>) {
+        self.task.input = Some(file.into());
+    }
+
+    /// Sets the working directory of the commands.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "the engine by commands needs Unix")
+    )]
+    pub(crate) fn directory(&mut self, directory: &Path) {
+        self.task.directory = Some(directory.to_owned());
+    }
+
+    fn require(&self, capability: Capability) -> Result<(), MalformedPayloadError> {
+        let has = self.capabilities.contains(&capability);
+        has.then_some(()).ok_or_else(|| capability.refusal())
     }
 
     /// Serves the handlers to the task.
@@ -61,15 +158,13 @@ impl ProcessSandboxBuilder {
     /// Copies the requested inputs into the task's folder, after the disk space for all of them is reserved.
     ///
     /// Continues on a blocking thread if the future is dropped; the folder is then removed after the copies.
-    async fn copy_inputs(self) -> Result<PreparedTask, TaskError> {
-        let Self {
-            task, environment, ..
-        } = self;
-        if !task.folder.has_copies() {
-            return Ok(task);
+    pub(crate) async fn copy_inputs(self) -> Result<Self, TaskError> {
+        if !self.task.folder.has_copies() {
+            return Ok(self);
         }
-        let measure = move || (task.folder.copies_size(), task);
-        let (bytes, mut task) = run_blocking(measure).await?;
+        let environment = self.environment.clone();
+        let measure = move || (self.task.folder.copies_size(), self);
+        let (bytes, mut builder) = run_blocking(measure).await?;
         // Two reservations: the tracker evicts idle resources until the disk has room, and the storage enforces
         // its quota. The first is released after the copies, when the disk shows them as used. The quota counts
         // them until the folder is removed.
@@ -77,7 +172,7 @@ impl ProcessSandboxBuilder {
         let disk_space = evicted.map_err(TaskError::unavailable)?;
         let quota = environment.storage.reserve(bytes);
         let quota = quota.map_err(TaskError::unavailable)?;
-        let copy = move || task.folder.make_copies(quota).map(|()| task);
+        let copy = move || builder.task.folder.make_copies(quota).map(|()| builder);
         let copied = run_blocking(copy).await?;
         drop(disk_space);
         copied.map_err(|error| {
@@ -87,6 +182,15 @@ impl ProcessSandboxBuilder {
                 TaskError::other(error)
             }
         })
+    }
+}
+
+impl fmt::Debug for ProcessSandboxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without variables and commands, which may contain secrets of the task.
+        f.debug_struct("ProcessSandboxBuilder")
+            .field("folder", &self.folder())
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,6 +230,7 @@ fn check_variable(name: &str, value: &str) -> Result<(), MalformedPayloadError> 
 #[async_trait]
 impl SandboxBuilder for ProcessSandboxBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
+        self.require(Capability::EnvVars)?;
         check_variable(name, value)?;
         self.task.env.insert(name.to_owned(), value.to_owned());
         Ok(())
@@ -141,15 +246,12 @@ impl SandboxBuilder for ProcessSandboxBuilder {
         target: &str,
         access: FolderAccess,
     ) -> Result<(), MalformedPayloadError> {
-        if access == FolderAccess::ReadOnly && self.task.engine.walls.is_none() {
-            return Err(MalformedPayloadError::new(format!(
-                "cannot mount at `{target}`: this worker does not isolate its tasks, so it cannot attach read-only folders"
-            )));
-        }
+        self.require(access.capability())?;
         self.task.folder.attach_folder(source, target, access)
     }
 
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
+        self.require(Capability::Copies)?;
         self.task.folder.attach_copy(source, target)
     }
 
@@ -158,19 +260,15 @@ impl SandboxBuilder for ProcessSandboxBuilder {
         variable: &str,
         handler: Arc<dyn Handler>,
     ) -> Result<(), MalformedPayloadError> {
+        self.require(Capability::Proxies)?;
         check_variable(variable, "")?;
-        if self.task.engine.settings.network == TaskNetwork::None {
-            return Err(MalformedPayloadError::new(format!(
-                "cannot set `{variable}` to the address of a proxy: tasks of this worker have no network"
-            )));
-        }
         self.proxies.push((variable.to_owned(), handler));
         Ok(())
     }
 
     async fn start(mut self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
         self.start_proxies().await?;
-        let task = raise_walls(self.copy_inputs().await?).await?;
+        let task = raise_walls(self.copy_inputs().await?.task).await?;
         Ok(Arc::new(ProcessSandbox::start(task)))
     }
 }

@@ -24,11 +24,24 @@ pub(crate) struct PreparedTask {
     pub(crate) folder: TaskFolder,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) commands: Vec<Vec<String>>,
+    /// The standard input of the commands; `None` for none.
+    pub(crate) input: Option<PathBuf>,
+    /// The working directory, if it is not `folder`. Without walls only.
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) limits: TaskLimits,
     /// The walls around the commands, if the engine has any. Set when the folder has its content.
     pub(crate) walls: Option<Arc<TaskWalls>>,
     /// The handlers that serve the task. They are detached with it.
     pub(crate) proxies: Vec<WebHook>,
+    /// Whether further commands may be started in the task.
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        expect(dead_code, reason = "only a sandbox can start them")
+    )]
+    pub(crate) has_exec: bool,
     pub(crate) engine: Arc<EngineState>,
 }
 
@@ -38,11 +51,12 @@ impl PreparedTask {
         let mut command = Command::new(&arguments[0]);
         command
             .args(&arguments[1..])
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.as_deref().unwrap_or(self.folder.path()))
             .env_clear()
             .envs(&self.env);
         PreparedCommand {
             command,
+            input: self.input.clone(),
             task_folder: self.folder.path().to_owned(),
             engine: Arc::clone(&self.engine),
             report: Arc::clone(&self.report),
@@ -57,6 +71,8 @@ impl PreparedTask {
 #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix tracks processes"))]
 pub(crate) struct PreparedCommand {
     pub(crate) command: Command,
+    /// The standard input; `None` for none.
+    pub(crate) input: Option<PathBuf>,
     pub(crate) task_folder: PathBuf,
     pub(crate) engine: Arc<EngineState>,
     /// Receives the resource usage of the command.

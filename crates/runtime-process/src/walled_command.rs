@@ -1,6 +1,7 @@
 //! A command behind walls.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
@@ -204,6 +205,7 @@ impl WalledStart<'_> {
         let mut walled = SandboxCommand::new(program)
             .args(arguments)
             .current_dir(task_folder)
+            .stdin(self.input()?)
             .stdout(stream().map_err(StartError::prepare)?)
             .stderr(stream().map_err(StartError::prepare)?)
             .limits(limits.of_group(INIT_PROCESSES))
@@ -215,6 +217,14 @@ impl WalledStart<'_> {
         let mark = CommandMark::new(engine.orphans.owner(), task_folder);
         walled = walled.env(TASK_VARIABLE, &mark.variable);
         Ok(self.walls.apply(walled).spawn().await)
+    }
+
+    fn input(&self) -> Result<StdStream, StartError> {
+        let Some(path) = &self.command.input else {
+            return Ok(StdStream::Null);
+        };
+        let file = File::open(path).map_err(StartError::prepare)?;
+        Ok(StdStream::File(file.into()))
     }
 
     /// Returns the executable file that the kernel found for the program, which the task sees at the same path.

@@ -3,6 +3,7 @@
 
 mod cgroups;
 mod commands;
+mod commands_engine;
 mod containment;
 mod escapes;
 mod hanging_start;

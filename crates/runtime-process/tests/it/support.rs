@@ -15,7 +15,7 @@ use runtime_core::{
 use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use runtime_process::{KillSequence, ProcessEngine, TaskIsolation};
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
-use runtime_worker::{Engine as _, Timing, Worker, WorkerBuilder};
+use runtime_worker::{Engine, Timing, Worker, WorkerBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -115,17 +115,21 @@ impl TestBed {
     }
 
     pub(crate) fn worker_with(&self, engine: ProcessEngine) -> WorkerBuilder {
-        let root_url = self.taskcluster.root_url();
-        let deployment = TaskclusterDeployment::new(root_url).expect("a valid root URL");
-        let credentials = self.taskcluster.credentials();
-        Worker::builder(Arc::new(deployment), self.environment(), Arc::new(engine))
-            .credentials(credentials)
-            .timing(timing())
+        self.worker_without_plugins(Arc::new(engine))
             .plugin(TaskLog::new())
             .plugin(plugins::TaskEnvVars)
             .plugin(MaxRunTime::default())
             .plugin(ExitStatus)
             .plugin(Artifacts::default())
+    }
+
+    pub(crate) fn worker_without_plugins(&self, engine: Arc<dyn Engine>) -> WorkerBuilder {
+        let root_url = self.taskcluster.root_url();
+        let deployment = TaskclusterDeployment::new(root_url).expect("a valid root URL");
+        let credentials = self.taskcluster.credentials();
+        Worker::builder(Arc::new(deployment), self.environment(), engine)
+            .credentials(credentials)
+            .timing(timing())
     }
 
     pub(crate) fn environment(&self) -> Environment {

@@ -19,9 +19,20 @@ pub enum FolderAccess {
     ReadWrite,
 }
 
+impl FolderAccess {
+    /// Returns the capability that an engine needs for it.
+    #[must_use]
+    pub fn capability(self) -> Capability {
+        match self {
+            Self::ReadOnly => Capability::ReadOnlyFolders,
+            Self::ReadWrite => Capability::Folders,
+        }
+    }
+}
+
 /// The configuration of a sandbox before it starts.
 ///
-/// The default methods return an error: an engine implements the ones that it supports, and lists them in
+/// By default, each optional method returns an error. An engine implements those that it supports, and lists them in
 /// [`Engine::capabilities`].
 #[async_trait]
 pub trait SandboxBuilder: Send {
@@ -36,7 +47,7 @@ pub trait SandboxBuilder: Send {
     /// owners.
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
         let _ = (name, value);
-        Err(unsupported(Capability::EnvVars))
+        Err(Capability::EnvVars.refusal())
     }
 
     /// Returns the value that the payload gives an environment variable. Default: none.
@@ -59,10 +70,7 @@ pub trait SandboxBuilder: Send {
         access: FolderAccess,
     ) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
-        Err(unsupported(match access {
-            FolderAccess::ReadOnly => Capability::ReadOnlyFolders,
-            FolderAccess::ReadWrite => Capability::Folders,
-        }))
+        Err(access.capability().refusal())
     }
 
     /// Attaches a private copy of a host file or folder at `target`, a path relative to the working directory of the
@@ -75,7 +83,7 @@ pub trait SandboxBuilder: Send {
     /// A [`MalformedPayloadError`] if `target` is invalid or already used.
     fn attach_copy(&mut self, source: &Path, target: &str) -> Result<(), MalformedPayloadError> {
         let _ = (source, target);
-        Err(unsupported(Capability::Copies))
+        Err(Capability::Copies.refusal())
     }
 
     /// Serves `handler` to this task alone, while it runs. The environment variable `variable` contains the URL as
@@ -92,7 +100,7 @@ pub trait SandboxBuilder: Send {
         handler: Arc<dyn Handler>,
     ) -> Result<(), MalformedPayloadError> {
         let _ = (variable, handler);
-        Err(unsupported(Capability::Proxies))
+        Err(Capability::Proxies.refusal())
     }
 
     /// Starts the task. Only the worker calls it.
@@ -105,10 +113,4 @@ pub trait SandboxBuilder: Send {
     ///
     /// The future is dropped when the task is stopped and has to end everything that it started.
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError>;
-}
-
-fn unsupported(capability: Capability) -> MalformedPayloadError {
-    MalformedPayloadError::new(format!(
-        "the engine of this worker does not support {capability}"
-    ))
 }

@@ -1,8 +1,8 @@
 //! The traits that an engine implements to run tasks.
 //!
-//! When a worker starts, it [prepares](Engine::prepare) the engine. For each task the worker creates a [`SandboxBuilder`] with the [`Engine`], lets plugins configure it, starts it,
-//! waits for the [`Sandbox`] and reads the [`ResultSet`]. It makes these calls once and in this order. Plugins may
-//! call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
+//! When a worker starts, it [prepares](Engine::prepare) the engine. For each task, it creates a [`SandboxBuilder`] and
+//! lets plugins configure it. Then it starts the [`Sandbox`], waits for its end and reads the [`ResultSet`]. It makes
+//! these calls once and in this order. Plugins may call [`Sandbox::wait`] and [`Sandbox::kill`] in addition.
 //!
 //! A call that exceeds [`Timing::stage_timeout`](crate::Timing::stage_timeout) is dropped, and so is a
 //! [`wait`](Sandbox::wait) for a killed task that has not ended in time; the run is then an internal error.
@@ -45,6 +45,14 @@ pub enum Capability {
     Proxies,
     /// [`Sandbox::exec`].
     Exec,
+}
+
+impl Capability {
+    /// Returns the error of an engine that lacks this capability.
+    #[must_use]
+    pub fn refusal(self) -> MalformedPayloadError {
+        MalformedPayloadError::new(format!("the engine of this worker does not support {self}"))
+    }
 }
 
 impl fmt::Display for Capability {

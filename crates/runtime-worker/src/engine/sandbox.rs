@@ -25,8 +25,8 @@ pub trait Sandbox: Send + Sync {
 
     /// Ends the task if it still runs, and returns when all of its parts have ended. Allows repeated calls.
     ///
-    /// An engine may ask the task to exit first, but must have ended it after `within`. An engine that takes longer by
-    /// [`Timing::hang_timeout`](crate::Timing::hang_timeout) is given up: the run is resolved, and the worker stops.
+    /// An engine may ask the task to exit first, but must have ended it after `within`. An engine that takes
+    /// [`Timing::hang_timeout`](crate::Timing::hang_timeout) longer is given up: the run is resolved, and the worker stops.
     ///
     /// # Cancel safety
     ///

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_core::webhook::{Request, Response, from_fn};
 use runtime_core::TaskError;
+use runtime_core::webhook::{Request, Response, from_fn};
 use runtime_mocks::MockEngine;
 use runtime_worker::plugins::{Artifacts, TaskEnvVars, TaskLog};
 use runtime_worker::{BuildError, Capability, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
@@ -93,7 +93,10 @@ async fn variable_of_payload_and_plugin_is_malformed() {
 #[tokio::test]
 async fn equal_values_are_accepted() {
     let payload = json!({ "command": ["sh", "-c", "echo $COLOUR"], "env": { "COLOUR": "blue" } });
-    let plugins = [setter("first", Some("blue")), setter("second", Some("blue"))];
+    let plugins = [
+        setter("first", Some("blue")),
+        setter("second", Some("blue")),
+    ];
     let (state, log) = run_with(&plugins, payload).await;
     assert_eq!(state, "completed", "{log}");
     assert!(log.contains("\nblue\n"), "{log}");
@@ -111,7 +114,10 @@ async fn missing_capability_fails_the_build() {
     let error = error.expect_err("the engine has no proxies");
     assert!(matches!(
         error,
-        BuildError::Unsupported { plugin: "first", capability: Capability::Proxies }
+        BuildError::Unsupported {
+            plugin: "first",
+            capability: Capability::Proxies
+        }
     ));
     assert!(error.to_string().contains("proxies for a task"), "{error}");
 }
@@ -152,7 +158,10 @@ async fn remote_files_become_artifacts() {
     for artifact in ["public/out/link", "public/one.txt"] {
         assert_eq!(bed.text(&task_id, artifact).await, "a");
     }
-    assert!(log.contains("Not uploaded: the link \"out/outside\""), "{log}");
+    assert!(
+        log.contains("Not uploaded: the link \"out/outside\""),
+        "{log}"
+    );
     // The copies on disk are removed.
     bed.assert_no_leftovers();
 }

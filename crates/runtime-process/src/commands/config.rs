@@ -1,0 +1,128 @@
+//! The configuration section of the engine by commands.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime_core::util::DurationText;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::engine::{CommandsEngine, Programs};
+
+/// The maximum size of a schema file in bytes.
+const MAX_SCHEMA_BYTES: u64 = 1 << 20;
+
+/// The settings of a [`CommandsEngine`] in a configuration file. Each program is a list: the program and its arguments.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CommandsConfig {
+    /// The program that prepares a task, such as by starting a virtual machine. Unless it exits with 0, the run is an
+    /// internal error. Default: none.
+    #[serde(default)]
+    pub prepare: Vec<String>,
+    /// The program that runs a task. Its exit code is that of the task.
+    #[schemars(length(min = 1))]
+    pub run: Vec<String>,
+    /// The program that asks a running task to end, before `run` receives signals. Default: none.
+    #[serde(default)]
+    pub kill: Vec<String>,
+    /// The program that cleans up after each task, also if `prepare` failed. Default: none.
+    #[serde(default)]
+    pub cleanup: Vec<String>,
+    /// The environment variables of all programs. Default: none.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The JSON schema of the payload: an object schema with `properties`. Either this or `payloadSchemaFile` is needed.
+    pub payload_schema: Option<Value>,
+    /// A JSON file with the schema of the payload, of at most 1 MiB.
+    pub payload_schema_file: Option<PathBuf>,
+    /// The time that `run` has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
+    #[serde(default = "default_terminate_timeout", with = "DurationText")]
+    pub terminate_timeout: Duration,
+    /// The time that `cleanup` has before it is killed. Default: 1 min.
+    #[serde(default = "default_cleanup_timeout", with = "DurationText")]
+    pub cleanup_timeout: Duration,
+}
+
+fn default_terminate_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn default_cleanup_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+
+impl CommandsConfig {
+    /// Creates an engine with these settings. Blocks while it reads the schema.
+    ///
+    /// # Errors
+    ///
+    /// A [`CommandsConfigError`] if the program `run` or the schema is missing, or the schema cannot be read.
+    pub fn to_engine(&self) -> Result<CommandsEngine, CommandsConfigError> {
+        if self.run.is_empty() {
+            return Err(CommandsConfigError::NoProgram);
+        }
+        let schema = match (&self.payload_schema, &self.payload_schema_file) {
+            (Some(schema), None) => schema.clone(),
+            (None, Some(file)) => read_schema(file)?,
+            _ => return Err(CommandsConfigError::NoSchema),
+        };
+        let programs = Programs {
+            prepare: self.prepare.clone(),
+            run: self.run.clone(),
+            kill: self.kill.clone(),
+            cleanup: self.cleanup.clone(),
+            cleanup_timeout: self.cleanup_timeout,
+        };
+        Ok(CommandsEngine::new(
+            programs,
+            schema,
+            &self.env,
+            self.terminate_timeout,
+        ))
+    }
+}
+
+fn read_schema(path: &PathBuf) -> Result<Value, CommandsConfigError> {
+    let read = || {
+        let mut text = String::new();
+        let file = File::open(path)?;
+        file.take(MAX_SCHEMA_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_SCHEMA_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(serde_json::from_str(&text)?)
+    };
+    read().map_err(|source| CommandsConfigError::Schema {
+        path: path.clone(),
+        source,
+    })
+}
+
+/// The reason why a [`CommandsEngine`] could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandsConfigError {
+    /// The program `run` is missing.
+    #[error(
+        "the setting `run` is empty: set it to the program that runs a task, with its arguments"
+    )]
+    NoProgram,
+
+    /// The schema of the payload is missing, or there are two.
+    #[error("set either `payloadSchema` or `payloadSchemaFile`")]
+    NoSchema,
+
+    /// The schema file is unreadable.
+    #[error("cannot read the schema of the payload from `{}`; is it a JSON file of at most 1 MiB?", .path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The error of the file, or of JSON.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,8 @@
+//! An engine whose tasks are run by programs of the operator.
+
+mod config;
+mod engine;
+mod sandbox;
+
+pub use self::config::{CommandsConfig, CommandsConfigError};
+pub use self::engine::CommandsEngine;
