@@ -87,17 +87,17 @@ impl RunningCommand {
                     self.stop(&mut deadline).await?;
                     break Exit::Killed;
                 }
+                reason = self.watched.must_end() => {
+                    self.context.log_error(reason);
+                    self.processes.kill().await?;
+                    break KILLED;
+                }
                 // The end of the command is noticed after the start of another one, which may hang.
                 Some(request) = requests.recv() => tokio::select! {
                     () = self.processes.exec(request) => {}
                     () = wait_for_deadline(&mut deadline) => {}
                     () = tokio::time::sleep(EXEC_TIMEOUT) => {}
                 }
-            }
-            reason = self.watched.must_end() => {
-                self.context.log_error(reason);
-                self.processes.kill().await?;
-                KILLED
             }
         };
         // Before the output ends: a background process holds the pipe open, and would slow down later tasks.

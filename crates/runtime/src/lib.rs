@@ -101,6 +101,7 @@ mod compiled {
         Readme "../../../README.md",
         App "../../../docs/guide/app.md",
         Caches "../../../docs/guide/caches.md",
+        Commands "../../../docs/guide/commands.md",
         Fetching "../../../docs/guide/fetching.md",
         GoAuthors "../../../docs/guide/go-authors.md",
         Logs "../../../docs/guide/logs.md",

@@ -27,6 +27,10 @@ const HANG_LIMIT: Duration = Duration::from_secs(120);
 pub(super) const KILL_TIME: Duration = Duration::from_secs(2);
 
 /// Runs a claim about an engine.
+///
+/// # Panics
+///
+/// Panics if the claim is wrong.
 pub fn check_engine<U: EngineUnderTest, F: Future<Output = ()>>(
     under_test: U,
     claim: impl FnOnce(EngineTest<U>) -> F,

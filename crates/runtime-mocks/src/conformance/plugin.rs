@@ -25,6 +25,10 @@ use crate::engine::MockEngine;
 use crate::task::TestTask;
 
 /// Runs a claim about a plugin.
+///
+/// # Panics
+///
+/// Panics if the claim is wrong.
 pub fn check_plugin<U: PluginUnderTest, F: Future<Output = ()>>(
     under_test: U,
     claim: impl FnOnce(PluginTest) -> F,

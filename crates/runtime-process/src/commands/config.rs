@@ -18,42 +18,46 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 
 /// The settings of a [`CommandsEngine`] in a configuration file. Each program is a list: the program and its arguments.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CommandsConfig {
     /// The program that prepares a task, such as by starting a virtual machine. Unless it exits with 0, the run is an
     /// internal error. Default: none.
-    #[serde(default)]
     pub prepare: Vec<String>,
-    /// The program that runs a task. Its exit code is that of the task.
-    #[schemars(length(min = 1))]
+    /// The program that runs a task. Its exit code is that of the task. It is required.
     pub run: Vec<String>,
     /// The program that asks a running task to end, before `run` receives signals. Default: none.
-    #[serde(default)]
     pub kill: Vec<String>,
     /// The program that cleans up after each task, also if `prepare` failed. Default: none.
-    #[serde(default)]
     pub cleanup: Vec<String>,
     /// The environment variables of all programs. Default: none.
-    #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// The JSON schema of the payload: an object schema with `properties`. Either this or `payloadSchemaFile` is needed.
     pub payload_schema: Option<Value>,
     /// A JSON file with the schema of the payload, of at most 1 MiB.
     pub payload_schema_file: Option<PathBuf>,
     /// The time that `run` has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
-    #[serde(default = "default_terminate_timeout", with = "DurationText")]
+    #[serde(with = "DurationText")]
     pub terminate_timeout: Duration,
     /// The time that `cleanup` has before it is killed. Default: 1 min.
-    #[serde(default = "default_cleanup_timeout", with = "DurationText")]
+    #[serde(with = "DurationText")]
     pub cleanup_timeout: Duration,
 }
 
-fn default_terminate_timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-fn default_cleanup_timeout() -> Duration {
-    Duration::from_secs(60)
+impl Default for CommandsConfig {
+    /// Returns the settings without programs and schema, which are no engine yet.
+    fn default() -> Self {
+        Self {
+            prepare: Vec::new(),
+            run: Vec::new(),
+            kill: Vec::new(),
+            cleanup: Vec::new(),
+            env: BTreeMap::new(),
+            payload_schema: None,
+            payload_schema_file: None,
+            terminate_timeout: Duration::from_secs(5),
+            cleanup_timeout: Duration::from_secs(60),
+        }
+    }
 }
 
 impl CommandsConfig {
