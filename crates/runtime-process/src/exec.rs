@@ -26,7 +26,7 @@ use crate::running_command::exit_of;
 use crate::task::PreparedTask;
 use crate::walled_command::{ExecRequest, INIT_PROCESSES};
 
-/// What further commands of a task start with.
+/// The folder, variables and limits of further commands of a task.
 pub(crate) struct ExecContext {
     folder: PathBuf,
     env: BTreeMap<String, String>,

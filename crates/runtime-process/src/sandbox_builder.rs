@@ -65,7 +65,7 @@ impl ProcessSandboxBuilder {
         })
     }
 
-    /// Sets what the payload of the process engine determines.
+    /// Sets the commands, variables and limits of the payload of the process engine.
     pub(crate) fn set_payload(
         &mut self,
         commands: Vec<Vec<String>>,
@@ -217,7 +217,7 @@ async fn run_blocking<T: Send + 'static>(
     done.map_err(TaskError::other)
 }
 
-/// Rejects what the operating system cannot represent: std would panic, or fail when the process starts.
+/// Rejects a variable that the operating system cannot represent: std would panic, or fail when the process starts.
 fn check_variable(name: &str, value: &str) -> Result<(), MalformedPayloadError> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
         return Err(MalformedPayloadError::new(format!(

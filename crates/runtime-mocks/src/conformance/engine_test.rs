@@ -62,7 +62,7 @@ pub(super) fn block_on(work: impl Future<Output = ()>) {
     runtime.block_on(in_time(work));
 }
 
-/// Returns an environment with a storage of its own.
+/// Returns an environment with a new storage.
 pub(super) fn test_environment() -> (Environment, TempDir) {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let storage = TemporaryStorage::open(&folder.path().join("storage"));

@@ -350,7 +350,7 @@ pub async fn cancelled_stages_can_be_disposed(test: PluginTest) {
         plugin.dispose().await;
     }
     for stage in &STAGES[1..] {
-        // Each attempt has a plugin of its own, since a stage is called at most once.
+        // Each attempt has another plugin, since a stage is called at most once.
         let disposed = drop_at_every_await(|| async {
             let mut task = test.task(&[]).await;
             let reached = test.run_stages(&mut task, stage).await;

@@ -28,7 +28,7 @@ use crate::sandbox_builder::ProcessSandboxBuilder;
 /// | `TASK_ID`, `RUN_ID` | the run |
 /// | `TASK_FOLDER` | the folder of the task, with its caches and inputs; artifacts are read from there |
 ///
-/// The programs run as the worker's user and without isolation: what runs the task itself has to isolate it.
+/// The programs run as the worker's user and without isolation. Let `run` isolate the task.
 ///
 /// ```
 /// use runtime_process::CommandsConfig;
@@ -85,7 +85,7 @@ impl CommandsEngine {
     }
 }
 
-/// Neither proxies nor further commands: what the programs start may be elsewhere, such as in a virtual machine.
+/// Neither proxies nor further commands: the task may run elsewhere, such as in a virtual machine.
 const CAPABILITIES: [Capability; 3] =
     [Capability::EnvVars, Capability::Folders, Capability::Copies];
 
@@ -170,7 +170,7 @@ impl CommandsBuilder {
         if program.is_empty() {
             return Ok(None);
         }
-        // With another folder of its own, by which its processes are told from those of `run`.
+        // With another folder, which distinguishes its processes from those of `run`.
         let mut builder = self.processes.new_builder(&self.run, &CAPABILITIES).await?;
         builder.directory(self.builder.folder());
         for (name, value) in &self.env {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[expect(
     dead_code,
     unreachable_pub,
-    reason = "the example has a `main` and is a program of its own"
+    reason = "the example is a separate program"
 )]
 mod example;
 

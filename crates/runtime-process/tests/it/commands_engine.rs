@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{RunningWorker, TestBed, wait_until};
 
-/// A test bed, and a folder for what the programs leave.
+/// A test bed, and a folder for the traces of the programs.
 struct CommandsTest {
     bed: TestBed,
     folder: TempDir,
@@ -192,7 +192,7 @@ async fn example_runs_a_job_and_cleans_up() {
     assert!(log.contains("builds in "), "{log}");
     assert!(is_clean());
 
-    // `kill` lets the job save what it has, before signals end it.
+    // `kill` lets the job save its state before signals end it.
     let (running, task_id) = test.start(&config, json!({ "job": "long" })).await;
     wait_until(|| test.lines() == ["ready"]).await;
     test.bed.cancel(&task_id);

@@ -19,6 +19,9 @@ pub(super) struct SpooledFile {
 }
 
 impl SpooledFile {
+    /// The number of copies at the same time.
+    pub(super) const MAX_COPIES: usize = 4;
+
     /// Copies a file. The copy is removed if the future is dropped.
     ///
     /// # Errors

@@ -196,7 +196,7 @@ impl TaskPlugin for TaskArtifacts {
         let upload_all = async {
             self.upload(artifacts, &mut upload).await;
             // In parts, since each remote file needs a copy on disk.
-            for part in remote.chunks(REMOTE_FILES) {
+            for part in remote.chunks(SpooledFile::MAX_COPIES) {
                 let copies = join_all(part.iter().map(|file| self.copy(file))).await;
                 let (artifacts, copies): (Vec<_>, Vec<_>) = copies.into_iter().unzip();
                 if copies.iter().any(Option::is_none) {
@@ -213,9 +213,6 @@ impl TaskPlugin for TaskArtifacts {
         failed.map_or(Ok(upload.verdict), Err)
     }
 }
-
-/// The number of remote files that are uploaded at once.
-const REMOTE_FILES: usize = 4;
 
 /// The result of the uploads so far.
 struct Upload {

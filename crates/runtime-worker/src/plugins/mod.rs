@@ -8,6 +8,7 @@
 //! | [`MaxRunTime`] | `maxRunTime` | kills a task that exceeds its run time |
 //! | [`ExitStatus`] | `onExitStatus` | maps exit codes to retries or to the removal of caches |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
+//! | `TaskclusterProxy`, behind `taskcluster-proxy` | `features.taskclusterProxy` | signs the task's requests to Taskcluster |
 //! | [`ResourceUsage`] | – | logs the resource usage of a task, and optionally uploads it |
 //! | [`LogPrefix`] | – | writes lines at the top of every log |
 //! | [`IdleStop`] | – | stops an idle worker |
@@ -29,6 +30,8 @@ mod mounts;
 mod resource_usage;
 mod stop_on_error;
 mod task_log;
+#[cfg(feature = "taskcluster-proxy")]
+mod taskcluster_proxy;
 mod usage_document;
 mod watchdog;
 
@@ -45,4 +48,6 @@ pub use mounts::{Mounts, MountsBuilder};
 pub use resource_usage::ResourceUsage;
 pub use stop_on_error::StopOnError;
 pub use task_log::{LiveLogFactory, TaskLog};
+#[cfg(feature = "taskcluster-proxy")]
+pub use taskcluster_proxy::{TaskclusterProxy, TaskclusterProxyError};
 pub use watchdog::Watchdog;

@@ -24,6 +24,8 @@ mod support;
 #[cfg(unix)]
 mod task_run;
 #[cfg(unix)]
+mod taskcluster_proxy;
+#[cfg(unix)]
 mod worker;
 #[cfg(unix)]
 mod worker_processes;
