@@ -63,7 +63,7 @@ mod max_run_time {
 mod resource_usage {
     use super::*;
 
-    plugin_suite!(Tested(|| ResourceUsage, json!({})));
+    plugin_suite!(Tested(ResourceUsage::default, json!({})));
 }
 
 mod task_env_vars {
