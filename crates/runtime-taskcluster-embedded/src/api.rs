@@ -70,10 +70,13 @@ async fn run(
         }
         Authentication::Skipped => None,
     };
-    match method.handler {
+    let reply = match method.handler {
         Handler::Sync(handler) => handler(context, call),
         Handler::Async(handler) => handler(context, call).await,
-    }
+    };
+    // The handler has changed the state in memory; only a stored change may be acknowledged.
+    context.check_storage()?;
+    reply
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, RequestError> {

@@ -1,25 +1,28 @@
 //! The context of the server: state, clock, secrets and settings, shared by all connections.
 
 use std::future::pending;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use runtime_core::clock::{Clock, MockClock};
-use secrecy::{ExposeSecret, SecretString};
-use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{Issuer, TemporaryCredentials};
+use crate::data_folder::DataFolder;
+use crate::error::{ErrorCode, RequestError};
 use crate::faults::FaultRules;
 use crate::hawk::Directory;
-use crate::slugid::token;
+use crate::journal::OpenJournalError;
+use crate::slugid::slugid;
 use crate::state::State;
-use crate::state::clients::{AuthClient, Clients, QUEUE_CLIENT_ID, WORKER_MANAGER_CLIENT_ID};
+use crate::state::clients::{
+    AuthClient, QUEUE_CLIENT_ID, ROOT_CLIENT_ID, WORKER_MANAGER_CLIENT_ID,
+};
+use crate::state::secret_text::SecretText;
 
 /// The settings of the builder.
 #[derive(Clone, Debug)]
@@ -30,24 +33,6 @@ pub(crate) struct ServerSettings {
     pub(crate) strict_uploads: bool,
 }
 
-/// The folder for uploaded files.
-#[derive(Debug)]
-pub(crate) enum DataFolder {
-    /// Removed on drop.
-    Temporary(TempDir),
-    /// A folder of the user, which is not removed.
-    Permanent(PathBuf),
-}
-
-impl DataFolder {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(folder) => folder.path(),
-            Self::Permanent(folder) => folder,
-        }
-    }
-}
-
 /// State, clock, secrets and settings.
 #[derive(Debug)]
 pub(crate) struct ServerContext {
@@ -55,11 +40,10 @@ pub(crate) struct ServerContext {
     pub(crate) clock: MockClock,
     pub(crate) settings: ServerSettings,
     pub(crate) root_url: String,
-    root_token: SecretString,
     /// Signs URLs of the S3-like store.
-    pub(crate) url_key: SecretString,
+    pub(crate) url_key: SecretText,
     /// Signs the tokens of websocktunnels.
-    pub(crate) tunnel_key: SecretString,
+    pub(crate) tunnel_key: SecretText,
     pub(crate) faults: FaultRules,
     pub(crate) started: Instant,
     /// Cancelled when the server stops.
@@ -69,30 +53,36 @@ pub(crate) struct ServerContext {
     /// Notified when a new timer is due before all others.
     earlier_timer: Notify,
     folder: DataFolder,
-    file_count: AtomicU64,
+    /// Set when a change could not be stored.
+    save_error: OnceLock<String>,
 }
 
 impl ServerContext {
-    pub(crate) fn new(settings: ServerSettings, root_url: String, folder: DataFolder) -> Self {
+    /// Creates a context with the state of a folder, or with a new state that is lost when the server stops.
+    pub(crate) fn new(
+        settings: ServerSettings,
+        root_url: String,
+        folder: DataFolder,
+    ) -> Result<Self, OpenJournalError> {
         let clock = MockClock::new();
-        let root_token = SecretString::from(token());
-        let clients = Clients::new(root_token.clone(), clock.now());
-        Self {
-            state: Mutex::new(State::new(clients, settings.resolver_delay)),
+        let mut state = folder.open_state(settings.resolver_delay, clock.now())?;
+        let (url_key, tunnel_key) = (state.key("url"), state.key("tunnel"));
+        state.save()?;
+        Ok(Self {
+            state: Mutex::new(state),
             clock,
             settings,
             root_url,
-            root_token,
-            url_key: token().into(),
-            tunnel_key: token().into(),
+            url_key,
+            tunnel_key,
             faults: FaultRules::default(),
             started: Instant::now(),
             stopping: CancellationToken::new(),
             changed: Notify::new(),
             earlier_timer: Notify::new(),
             folder,
-            file_count: AtomicU64::new(0),
-        }
+            save_error: OnceLock::new(),
+        })
     }
 
     /// Returns the time of the services.
@@ -105,12 +95,18 @@ impl ServerContext {
         read(&self.state.lock())
     }
 
-    /// Changes the state under the lock, and notifies the waiters afterwards.
+    /// Changes the state under the lock, stores the change, and notifies the waiters afterwards.
+    ///
+    /// A failure to store it is in [`check_storage`](Self::check_storage).
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (result, before, after) = {
             let mut state = self.state.lock();
             let before = state.next_timer();
             let result = change(&mut state);
+            // Under the lock: the journal has the changes in their order.
+            if let Err(error) = state.save() {
+                let _ = self.save_error.set(error.to_string());
+            }
             (result, before, state.next_timer())
         };
         // Only an earlier timer matters: `run_timers` sleeps until `before` and looks again.
@@ -170,11 +166,23 @@ impl ServerContext {
         }
     }
 
+    /// Fails if a change could not be stored. No call may be acknowledged after that.
+    pub(crate) fn check_storage(&self) -> Result<(), RequestError> {
+        match self.save_error.get() {
+            None => Ok(()),
+            Some(error) => Err(RequestError::new(
+                ErrorCode::InternalServerError,
+                format!(
+                    "The state could not be written to the data folder: {error}. Free disk space and restart the server."
+                ),
+            )),
+        }
+    }
+
     /// Returns an unused path in the data folder.
     pub(crate) fn new_file(&self) -> PathBuf {
         // A name is never reused: ETags are derived from it.
-        let n = self.file_count.fetch_add(1, Ordering::Relaxed);
-        self.folder.path().join(format!("artifact-{n:06}"))
+        self.folder.blobs().join(slugid())
     }
 
     /// Issues temporary credentials in the name of a service.
@@ -198,8 +206,9 @@ impl ServerContext {
     }
 
     /// Returns the access token of the root client.
-    pub(crate) fn root_token(&self) -> &str {
-        self.root_token.expose_secret()
+    pub(crate) fn root_token(&self) -> String {
+        let root = self.client(ROOT_CLIENT_ID);
+        root.map_or_else(String::new, |client| client.token().to_owned())
     }
 }
 

@@ -10,6 +10,7 @@
 //! | connect a worker or a client | [`root_url`](Taskcluster::root_url), [`credentials`](Taskcluster::credentials) |
 //! | create tasks and check their resolution | [`create_task`](Taskcluster::create_task), [`wait_until_resolved`](Taskcluster::wait_until_resolved) |
 //! | read artifacts | [`read_artifact`](Taskcluster::read_artifact) |
+//! | keep the state | [`data_dir`](TaskclusterBuilder::data_dir) |
 //! | test failures | [`inject`](Taskcluster::inject) with a [`FaultRule`] |
 //! | test claims, deadlines and expiry | [`advance`](Taskcluster::advance) |
 //!
@@ -36,7 +37,7 @@
 //!
 //! # Limitations
 //!
-//! The state is in memory and lost when the server stops. There is no Pulse, no GitHub service and
+//! Without [`data_dir`](TaskclusterBuilder::data_dir), the state is in memory and lost when the server stops. There is no Pulse, no GitHub service and
 //! no provisioning of workers. Responses are not compressed. Signatures are compared with the system
 //! time, everything else with the clock of the [`Taskcluster`]. A signature must have a nonce, but a
 //! repeated one is accepted.
@@ -50,15 +51,16 @@ mod connection;
 mod context;
 mod control;
 mod credentials;
+mod data_folder;
 mod definition;
 mod error;
 mod faults;
 mod hawk;
+mod journal;
 mod method;
 #[cfg(feature = "pages")]
 mod pages;
 mod request;
-mod roles;
 mod router;
 mod schema;
 mod scopes;

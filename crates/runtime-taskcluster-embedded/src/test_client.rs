@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
 use crate::hawk::Directory;
 use crate::state::clients::AuthClient;
@@ -21,7 +20,7 @@ pub(crate) struct TestClient<'a> {
 
 impl<'a> TestClient<'a> {
     pub(crate) fn new(roles: &'a dyn Directory, scopes: Vec<String>) -> Self {
-        let token = SecretString::from(ACCESS_TOKEN);
+        let token = ACCESS_TOKEN.to_owned().into();
         let created = Timestamp::UNIX_EPOCH;
         let client = AuthClient::new(token, scopes, "", created, Timestamp::MAX);
         Self {

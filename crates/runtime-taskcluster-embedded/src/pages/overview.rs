@@ -15,7 +15,8 @@ use crate::request::find_value;
 use crate::state::State;
 use crate::state::pending::PendingQueue;
 use crate::state::task::Task;
-use crate::state::workers::{QueueWorker, WorkerName};
+use crate::state::tasks::TaskSummary;
+use crate::state::workers::{QueueWorker, QueueWorkerKey};
 
 const TASKS_PER_PAGE: usize = 100;
 /// The number of workers to show, those that were active last.
@@ -49,10 +50,10 @@ impl TaskFilter {
         }
     }
 
-    fn selects(&self, task: &Task) -> bool {
+    fn selects(&self, task: &TaskSummary<'_>) -> bool {
         let (queue, state) = (self.queue.as_ref(), self.state.as_ref());
-        queue.is_none_or(|queue| *queue == task.definition.task_queue_id)
-            && state.is_none_or(|state| state == task.state().as_str())
+        queue.is_none_or(|queue| queue == task.task_queue_id)
+            && state.is_none_or(|state| state == task.state.as_str())
     }
 
     /// Returns a link to the same queue with another state or page.
@@ -73,13 +74,13 @@ pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> Page {
     let now = context.now();
     let content = context.read(|state| {
         // Rendered under the lock, which is cheaper than a copy of all tasks.
-        let tasks = state.tasks.values();
-        let mut tasks: Vec<&Task> = tasks.filter(|task| filter.selects(task)).collect();
-        tasks.sort_by_key(|task| (Reverse(task.definition.created), task.id.clone()));
+        let tasks = state.tasks.summaries();
+        let mut tasks: Vec<_> = tasks.filter(|task| filter.selects(task)).collect();
+        tasks.sort_unstable_by_key(|task| (Reverse(task.created), task.id));
         html! {
             (state_counts(state, filter))
             div.pair { (queues(state)) (workers(state, now)) }
-            (tasks_section(&tasks, filter, now))
+            (tasks_section(state, &tasks, filter, now))
         }
     });
     Page {
@@ -93,8 +94,8 @@ pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> Page {
 /// Renders a tile for each state, which toggles the filter for it.
 fn state_counts(state: &State, filter: &TaskFilter) -> Markup {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for task in state.tasks.values() {
-        *counts.entry(task.state().to_string()).or_default() += 1;
+    for task in state.tasks.summaries() {
+        *counts.entry(task.state.to_string()).or_default() += 1;
     }
     html! {
         nav.tiles {
@@ -138,11 +139,11 @@ fn queue_row(state: &State, name: &str, queue: &PendingQueue) -> Markup {
 
 fn workers(state: &State, now: Timestamp) -> Markup {
     let mut workers: Vec<_> = state.workers.iter().collect();
-    workers.sort_by_key(|(_, name, worker)| (Reverse(worker.last_active), *name));
+    workers.sort_by_key(|(key, worker)| (Reverse(worker.last_active), *key));
     let rows: Vec<_> = workers
         .into_iter()
         .take(MAX_WORKERS)
-        .map(|(queue, name, worker)| worker_row(queue, name, worker, now))
+        .map(|(key, worker)| worker_row(key, worker, now))
         .collect();
     section(
         "Workers",
@@ -152,12 +153,7 @@ fn workers(state: &State, now: Timestamp) -> Markup {
     )
 }
 
-fn worker_row(
-    queue: &str,
-    (group, id): &WorkerName,
-    worker: &QueueWorker,
-    now: Timestamp,
-) -> Markup {
+fn worker_row((queue, group, id): &QueueWorkerKey, worker: &QueueWorker, now: Timestamp) -> Markup {
     html! {
         td { (group) "/" (id) br; span.soft { (queue) } }
         td { (relative_time(worker.last_active, now)) }
@@ -174,29 +170,34 @@ fn worker_row(
     }
 }
 
-fn tasks_section(tasks: &[&Task], filter: &TaskFilter, now: Timestamp) -> Markup {
+fn tasks_section(
+    state: &State,
+    tasks: &[TaskSummary<'_>],
+    filter: &TaskFilter,
+    now: Timestamp,
+) -> Markup {
     let first = filter.page.saturating_mul(TASKS_PER_PAGE).min(tasks.len());
     let end = tasks.len().min(first + TASKS_PER_PAGE);
     let rows: Vec<_> = tasks[first..end]
         .iter()
-        .map(|task| task_row(task, now))
+        .filter_map(|task| Some(task_row(&*state.tasks.get(task.id)?, now)))
         .collect();
     let title = match &filter.queue {
         Some(queue) => format!("Tasks of {queue}"),
         None => "Tasks".to_owned(),
     };
     let columns = ["Task", "Queue", "State", "Runs", "Created"];
-    let state = filter.state.as_deref();
+    let wanted = filter.state.as_deref();
     html! {
         (section(&title, &columns, &rows, "No tasks."))
         p.links {
             @if filter.page > 0 {
-                a href=(filter.link(state, filter.page - 1)) { "later tasks" }
+                a href=(filter.link(wanted, filter.page - 1)) { "later tasks" }
             }
             @if end < tasks.len() {
-                a href=(filter.link(state, filter.page + 1)) { "earlier tasks" }
+                a href=(filter.link(wanted, filter.page + 1)) { "earlier tasks" }
             }
-            @if filter.queue.is_some() || state.is_some() {
+            @if filter.queue.is_some() || wanted.is_some() {
                 a href="/" { "all tasks" }
             }
         }

@@ -30,8 +30,10 @@ impl TaskView {
     fn load(context: &ServerContext, task_id: &str) -> Option<Self> {
         context.read(|state| {
             let task = state.tasks.get(task_id)?;
-            let artifacts = task.artifacts.iter();
-            let artifacts = artifacts.map(|((run_id, _), artifact)| (*run_id, artifact.clone()));
+            let artifacts = task.runs.iter().flat_map(|run| {
+                let artifacts = run.artifacts.values();
+                artifacts.map(|artifact| (run.status.run_id, artifact.clone()))
+            });
             Some(Self {
                 status: task.status(),
                 definition: Arc::clone(&task.definition),

@@ -41,7 +41,7 @@ fn set(context: &ServerContext, call: &Call) -> ApiResult {
 fn remove(context: &ServerContext, call: &Call) -> ApiResult {
     let name = call.param("name");
     call.require_scope(format!("secrets:set:{name}"))?;
-    let removed = context.update(|state| state.secrets.remove(name));
+    let removed = context.update(|state| state.secrets.remove(&name.to_owned()));
     removed.ok_or_else(secret_not_found)?;
     Reply::json(&json!({}))
 }

@@ -1,12 +1,12 @@
 //! Artifacts, as workers declare them.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::as_millis;
 
 /// An artifact of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeclaredArtifact {
     /// The name, for example `public/build/target.zip`.
@@ -22,7 +22,7 @@ pub struct DeclaredArtifact {
 }
 
 /// The storage type of an artifact.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ArtifactKind {
     /// Bytes in the S3-like store.

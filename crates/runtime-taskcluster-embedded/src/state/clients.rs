@@ -1,12 +1,13 @@
 //! Clients with permanent credentials, and roles.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
-use crate::roles::Roles;
+use super::roles::Roles;
+use super::secret_text::SecretText;
+use super::table::Table;
 use crate::slugid::token;
 
 /// The client with all scopes, for tests and people.
@@ -17,9 +18,9 @@ pub(crate) const QUEUE_CLIENT_ID: &str = "static/taskcluster/queue";
 pub(crate) const WORKER_MANAGER_CLIENT_ID: &str = "static/taskcluster/worker-manager";
 
 /// A client with permanent credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AuthClient {
-    pub(crate) access_token: SecretString,
+    pub(crate) access_token: SecretText,
     pub(crate) scopes: Vec<String>,
     pub(crate) description: String,
     pub(crate) created: Timestamp,
@@ -31,7 +32,7 @@ pub(crate) struct AuthClient {
 
 impl AuthClient {
     pub(crate) fn new(
-        access_token: SecretString,
+        access_token: SecretText,
         scopes: Vec<String>,
         description: &str,
         now: Timestamp,
@@ -50,37 +51,36 @@ impl AuthClient {
     }
 
     pub(crate) fn token(&self) -> &str {
-        self.access_token.expose_secret()
+        self.access_token.expose()
     }
 }
 
 /// All clients and roles.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    pub(crate) by_id: BTreeMap<String, Arc<AuthClient>>,
+    pub(crate) by_id: Table<String, Arc<AuthClient>>,
     pub(crate) roles: Roles,
 }
 
 impl Clients {
-    /// Creates the initial clients: the root client and those of the services.
-    pub(crate) fn new(root_token: SecretString, now: Timestamp) -> Self {
+    pub(super) fn new() -> Self {
+        Self {
+            by_id: Table::new("client"),
+            roles: Roles::new(),
+        }
+    }
+
+    /// Adds the initial clients and roles: the root client, those of the services, and everyone's role.
+    pub(super) fn add_initial(&mut self, now: Timestamp) {
         // A thousand years: static clients never expire.
         let expires = "3026-01-01T00:00:00Z".parse().unwrap_or(Timestamp::MAX);
         let description = "A client of the embedded Taskcluster.";
-        let clients = [
-            (ROOT_CLIENT_ID, root_token),
-            (QUEUE_CLIENT_ID, token().into()),
-            (WORKER_MANAGER_CLIENT_ID, token().into()),
-        ];
-        let by_id = clients.map(|(id, access_token)| {
+        for id in [ROOT_CLIENT_ID, QUEUE_CLIENT_ID, WORKER_MANAGER_CLIENT_ID] {
             let scopes = vec!["*".to_owned()];
-            let client = AuthClient::new(access_token, scopes, description, now, expires);
-            (id.to_owned(), Arc::new(client))
-        });
-        Self {
-            by_id: BTreeMap::from(by_id),
-            roles: Roles::new(),
+            let client = AuthClient::new(token().into(), scopes, description, now, expires);
+            self.by_id.insert(id.to_owned(), Arc::new(client));
         }
+        self.roles.add_anonymous();
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<AuthClient>> {

@@ -20,7 +20,7 @@ impl Task {
     /// Returns the run of an artifact to declare. An unknown one is a 400, not a 404.
     pub(crate) fn artifact_run(&self, run_id: u32) -> Result<&Run, RequestError> {
         let run = self.run(run_id);
-        run.ok_or_else(|| RequestError::input("Run not found"))
+        run.ok_or_else(unknown_run)
     }
 
     /// Fails if the run or the expiry do not allow an artifact.
@@ -40,9 +40,10 @@ impl Task {
         run_id: u32,
         new: DeclaredArtifact,
     ) -> Result<DeclaredArtifact, RequestError> {
-        let key = (run_id, new.name.clone());
-        let Some(old) = self.artifacts.get_mut(&key) else {
-            self.artifacts.insert(key, new.clone());
+        let run = self.runs.get_mut(run_id as usize);
+        let run = run.ok_or_else(unknown_run)?;
+        let Some(old) = run.artifacts.get_mut(&new.name) else {
+            run.artifacts.insert(new.name.clone(), new.clone());
             return Ok(new);
         };
         if !old.may_become(&new) {
@@ -72,6 +73,10 @@ impl Task {
             "Artifacts cannot be created for a task after it is resolved, unless it is resolved 'exception', and even in this case only up to 25 min past resolution.\n\nTask status: {status}"
         )))
     }
+}
+
+fn unknown_run() -> RequestError {
+    RequestError::input("Run not found")
 }
 
 #[derive(Serialize)]

@@ -13,8 +13,6 @@ use crate::error::RequestError;
 pub(crate) struct Group {
     pub(crate) scheduler_id: String,
     pub(crate) expires: Timestamp,
-    /// The time since which the group accepts no tasks.
-    pub(crate) sealed: Option<Timestamp>,
     /// In the order of creation.
     pub(crate) tasks: Vec<Arc<str>>,
 }
@@ -30,7 +28,7 @@ impl State {
                     group.scheduler_id, task.scheduler_id
                 )))
             }
-            Some(group) if group.sealed.is_some() => Err(RequestError::conflict(format!(
+            Some(_) if self.sealed_groups.contains_key(id) => Err(RequestError::conflict(format!(
                 "Task group `{id}` is sealed and does not accept new tasks."
             ))),
             _ => Ok(()),
@@ -38,17 +36,19 @@ impl State {
     }
 
     /// Adds a task to its group. The group expires with its last task.
-    pub(super) fn add_to_group(&mut self, id: &Arc<str>, task: &Definition) {
-        let group = self
-            .groups
-            .entry(task.task_group_id.clone())
-            .or_insert_with(|| Group {
-                scheduler_id: task.scheduler_id.clone(),
-                expires: task.expires,
-                sealed: None,
-                tasks: Vec::new(),
-            });
-        group.expires = group.expires.max(task.expires);
+    pub(super) fn add_to_group(
+        &mut self,
+        id: &Arc<str>,
+        (task_group_id, scheduler_id): (&str, &str),
+        expires: Timestamp,
+    ) {
+        let group = self.groups.entry(task_group_id.to_owned());
+        let group = group.or_insert_with(|| Group {
+            scheduler_id: scheduler_id.to_owned(),
+            expires,
+            tasks: Vec::new(),
+        });
+        group.expires = group.expires.max(expires);
         group.tasks.push(Arc::clone(id));
     }
 

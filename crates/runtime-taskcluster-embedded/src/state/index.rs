@@ -1,16 +1,15 @@
 //! The index: names for tasks.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::table::Table;
 use crate::definition::Definition;
 use crate::time::{self, as_millis};
 
 /// An entry of the index.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IndexEntry {
     pub(crate) namespace: String,
@@ -40,8 +39,8 @@ impl IndexEntry {
 }
 
 /// The entries by namespace.
-#[derive(Debug, Default)]
-pub(crate) struct TaskIndex(BTreeMap<String, IndexEntry>);
+#[derive(Debug)]
+pub(crate) struct TaskIndex(pub(super) Table<String, IndexEntry>);
 
 impl TaskIndex {
     /// Inserts an entry unless the existing one has a higher rank, and returns the one that stays.
@@ -82,7 +81,7 @@ impl TaskIndex {
     }
 
     pub(crate) fn remove(&mut self, namespace: &str) {
-        self.0.remove(namespace);
+        self.0.remove(&namespace.to_owned());
     }
 
     /// Returns the entries below a namespace that have not expired, with the rest of their name.

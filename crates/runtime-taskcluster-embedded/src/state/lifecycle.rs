@@ -35,26 +35,27 @@ impl State {
         let id: Arc<str> = Arc::from(task_id);
         // The last check that can fail. What follows changes several parts of the state.
         let blocked_by = self.add_to_dependencies(&id, &definition)?;
-        self.add_to_group(&id, &definition);
+        let group = (&*definition.task_group_id, &*definition.scheduler_id);
+        self.add_to_group(&id, group, definition.expires);
         let task = Task {
             id: Arc::clone(&id),
+            number: self.task_count,
             retries_left: definition.retries,
             deadline_timer: Some(self.add_deadline_timer(&id, definition.deadline)),
             definition: Arc::new(definition),
             runs: Vec::new(),
             blocked_by,
-            dependents: Vec::new(),
-            artifacts: Default::default(),
         };
+        self.task_count += 1;
         let is_ready = task.blocked_by.is_empty();
-        self.tasks.insert(Arc::clone(&id), task);
+        self.tasks.insert(task);
         if is_ready {
             self.add_run(&id, "scheduled", now);
         }
-        self.task(task_id).map(Task::status)
+        self.task(task_id).map(|task| task.status())
     }
 
-    fn add_deadline_timer(&mut self, id: &Arc<str>, deadline: Timestamp) -> TimerKey {
+    pub(super) fn add_deadline_timer(&mut self, id: &Arc<str>, deadline: Timestamp) -> TimerKey {
         let due = time::after(deadline, self.resolver_delay);
         let task_id = Arc::clone(id);
         self.timers.add(due, Timer::DeadlinePassed { task_id })
@@ -73,7 +74,7 @@ impl State {
             .partition(|dependency| ***dependency == **id);
         let missing: Vec<_> = on_others
             .iter()
-            .filter(|other| !self.tasks.contains_key(other.as_str()))
+            .filter(|other| !self.tasks.contains(other))
             .collect();
         if !missing.is_empty() {
             return Err(RequestError::input(format!(
@@ -82,15 +83,18 @@ impl State {
         }
         let mut blocked_by: BTreeSet<_> = on_itself.into_iter().cloned().collect();
         for other in on_others {
-            let Some(task) = self.tasks.get_mut(other.as_str()) else {
-                continue;
-            };
-            task.dependents.push(Arc::clone(id));
-            if !definition.requires.is_satisfied_by(&task.state()) {
+            self.add_dependent(other, id);
+            let state = self.tasks.state(other);
+            if !state.is_some_and(|state| definition.requires.is_satisfied_by(&state)) {
                 blocked_by.insert(other.clone());
             }
         }
         Ok(blocked_by)
+    }
+
+    pub(super) fn add_dependent(&mut self, task_id: &str, dependent: &Arc<str>) {
+        let dependents = self.dependents.entry(Arc::from(task_id));
+        dependents.or_default().push(Arc::clone(dependent));
     }
 
     /// Adds a pending run.
@@ -115,11 +119,11 @@ impl State {
         now: Timestamp,
     ) -> Result<TaskSnapshot, RequestError> {
         let task = self.task(task_id)?;
-        check_deadline(task, "scheduled", now)?;
+        check_deadline(&task, "scheduled", now)?;
         if task.runs.is_empty() {
             self.add_run(task_id, "scheduled", now);
         }
-        self.task(task_id).map(Task::status)
+        self.task(task_id).map(|task| task.status())
     }
 
     /// Adds a run to a resolved task and restores its retries.
@@ -129,7 +133,7 @@ impl State {
         now: Timestamp,
     ) -> Result<TaskSnapshot, RequestError> {
         let task = self.task(task_id)?;
-        check_deadline(task, "rerun", now)?;
+        check_deadline(&task, "rerun", now)?;
         if task.state().is_resolved() {
             let (id, definition) = (Arc::clone(&task.id), Arc::clone(&task.definition));
             // The resolution of the task has cancelled its deadline timer.
@@ -139,7 +143,7 @@ impl State {
             task.retries_left = definition.retries;
             self.add_run(task_id, "rerun", now);
         }
-        self.task(task_id).map(Task::status)
+        self.task(task_id).map(|task| task.status())
     }
 
     /// Sets the priority of a task, and moves its pending run in the queue.
@@ -171,10 +175,10 @@ impl State {
     ) -> Result<TaskSnapshot, RequestError> {
         let task = self.task(task_id)?;
         if !task.state().is_resolved() {
-            check_deadline(task, "canceled", now)?;
+            check_deadline(&task, "canceled", now)?;
             self.resolve_task(task_id, "canceled", now);
         }
-        self.task(task_id).map(Task::status)
+        self.task(task_id).map(|task| task.status())
     }
 }
 

@@ -12,8 +12,13 @@ pub(crate) mod objects;
 pub(crate) mod pending;
 pub(crate) mod pools;
 mod resolve;
+mod restore;
+mod roles;
+pub(crate) mod secret_text;
 pub(crate) mod secrets;
+mod table;
 pub(crate) mod task;
+pub(crate) mod tasks;
 mod timers;
 pub(crate) mod workers;
 
@@ -33,65 +38,108 @@ use self::index::TaskIndex;
 use self::objects::Objects;
 use self::pending::PendingQueue;
 use self::pools::WorkerPools;
+use self::secret_text::SecretText;
 use self::secrets::StoredSecret;
+use self::table::Table;
 use self::task::Task;
+use self::tasks::{TaskRef, Tasks};
 use self::timers::Timers;
 use self::workers::Workers;
 use crate::error::RequestError;
+use crate::journal::Journal;
+use crate::slugid::token;
 
 /// The state of all services.
+///
+/// Tables are stored in the journal. Everything else follows from the tasks, or is rebuilt as workers call.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) tasks: HashMap<Arc<str>, Task>,
+    pub(crate) tasks: Tasks,
     /// By task queue id.
     pub(crate) queues: HashMap<String, PendingQueue>,
     /// By task group id.
     pub(crate) groups: BTreeMap<String, Group>,
+    /// The time since which a group accepts no tasks, by task group id.
+    pub(crate) sealed_groups: Table<String, Timestamp>,
+    /// The tasks that depend on a task.
+    pub(crate) dependents: HashMap<Arc<str>, Vec<Arc<str>>>,
     pub(crate) workers: Workers,
     timers: Timers,
     pub(crate) index: TaskIndex,
     pub(crate) objects: Objects,
     /// The time of the last purge request by worker pool and cache name.
-    pub(crate) purges: BTreeMap<(String, String), Timestamp>,
+    pub(crate) purges: Table<(String, String), Timestamp>,
     /// By name.
-    pub(crate) secrets: BTreeMap<String, StoredSecret>,
+    pub(crate) secrets: Table<String, StoredSecret>,
     pub(crate) pools: WorkerPools,
     pub(crate) clients: Clients,
+    /// The keys of the server by name.
+    pub(crate) keys: Table<String, SecretText>,
     pub(crate) blobs: BlobStore,
     /// The delay between the expiry of a claim or deadline and its effect.
     resolver_delay: Duration,
     /// The number of runs that became pending so far; it orders runs of the same priority.
     pending_count: u64,
+    /// The number of tasks that were created so far.
+    task_count: u64,
+    journal: Option<Journal>,
 }
 
 impl State {
-    pub(crate) fn new(clients: Clients, resolver_delay: Duration) -> Self {
+    /// Creates the state of a server that has no journal.
+    pub(crate) fn new(resolver_delay: Duration, now: Timestamp) -> Self {
+        let mut state = Self::empty(resolver_delay);
+        state.clients.add_initial(now);
+        state
+    }
+
+    fn empty(resolver_delay: Duration) -> Self {
         Self {
-            tasks: HashMap::new(),
+            tasks: Tasks::default(),
             queues: HashMap::new(),
             groups: BTreeMap::new(),
-            workers: Workers::default(),
+            sealed_groups: Table::new("sealed-group"),
+            dependents: HashMap::new(),
+            workers: Workers(Table::new("queue-worker")),
             timers: Timers::default(),
-            index: TaskIndex::default(),
-            objects: Objects::default(),
-            purges: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            pools: WorkerPools::default(),
-            clients,
-            blobs: BlobStore::default(),
+            index: TaskIndex(Table::new("index")),
+            objects: Objects(Table::new("object")),
+            purges: Table::new("purge"),
+            secrets: Table::new("secret"),
+            pools: WorkerPools {
+                by_id: Table::new("worker-pool"),
+                workers: Table::new("worker"),
+            },
+            clients: Clients::new(),
+            keys: Table::new("key"),
+            blobs: BlobStore(Table::new("blob")),
             resolver_delay,
             pending_count: 0,
+            task_count: 0,
+            journal: None,
         }
     }
 
     /// Returns a task, or the error that most methods answer for an unknown one.
-    pub(crate) fn task(&self, task_id: &str) -> Result<&Task, RequestError> {
+    pub(crate) fn task(&self, task_id: &str) -> Result<TaskRef<'_>, RequestError> {
         self.tasks.get(task_id).ok_or_else(|| unknown_task(task_id))
     }
 
     fn task_mut(&mut self, task_id: &str) -> Result<&mut Task, RequestError> {
         let task = self.tasks.get_mut(task_id);
         task.ok_or_else(|| unknown_task(task_id))
+    }
+
+    /// Returns a key of the server, which is created on first use.
+    pub(crate) fn key(&mut self, name: &str) -> SecretText {
+        match self.keys.get(name) {
+            Some(key) => key.clone(),
+            None => {
+                let key = SecretText::from(token());
+                self.keys.insert(name.to_owned(), key.clone());
+                key
+            }
+        }
     }
 
     /// Returns a queue, which is created on first use.

@@ -1,14 +1,14 @@
 //! Objects of the object service and their uploads.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::table::Table;
 use crate::error::RequestError;
 
 /// An object, or the upload of one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Object {
     pub(crate) project_id: String,
     pub(crate) upload_id: String,
@@ -48,8 +48,8 @@ impl Object {
 }
 
 /// All objects by name.
-#[derive(Debug, Default)]
-pub(crate) struct Objects(HashMap<String, Object>);
+#[derive(Debug)]
+pub(crate) struct Objects(pub(super) Table<String, Object>);
 
 impl Objects {
     /// Returns whether the upload of the object has finished.
@@ -70,8 +70,8 @@ impl Objects {
         upload: &Object,
         hashes: &Value,
     ) -> Result<(), RequestError> {
-        let object = self.0.entry(name.to_owned());
-        let object = object.or_insert_with(|| upload.clone());
+        let objects = &mut self.0;
+        let object = objects.get_or_insert_with(name.to_owned(), || upload.clone());
         let is_same = object.upload_id == upload.upload_id
             && object.project_id == upload.project_id
             && object.expires == upload.expires;
@@ -91,7 +91,7 @@ impl Objects {
         upload_id: &str,
         hashes: &Value,
     ) -> Result<(), RequestError> {
-        let object = self.0.get_mut(name);
+        let object = self.0.get_mut(&name.to_owned());
         let object = object.filter(|object| object.project_id == project_id);
         let object = object.ok_or_else(|| unknown_object(name))?;
         if object.upload_id != upload_id {

@@ -1,15 +1,15 @@
 //! Worker pools and the static workers that may register.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::secret_text::SecretText;
+use super::table::Table;
 use crate::time::millis;
 
 /// A worker pool.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WorkerPool {
     /// The definition with the fields that responses add.
     pub(crate) definition: Value,
@@ -37,12 +37,12 @@ impl WorkerPool {
 }
 
 /// A static worker of a pool.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PoolWorker {
     /// The shared secret that the worker presents at registration.
-    pub(crate) static_secret: SecretString,
+    pub(crate) static_secret: SecretText,
     /// The one-time secret that the worker presents at the next reregistration.
-    pub(crate) registration_secret: Option<SecretString>,
+    pub(crate) registration_secret: Option<SecretText>,
     pub(crate) expires: Timestamp,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
@@ -56,7 +56,7 @@ impl PoolWorker {
     /// Creates a worker that has not registered yet.
     pub(crate) fn new(static_secret: &str, expires: Timestamp, now: Timestamp) -> Self {
         Self {
-            static_secret: SecretString::from(static_secret),
+            static_secret: SecretText::from(static_secret.to_owned()),
             registration_secret: None,
             expires,
             created: now,
@@ -72,16 +72,16 @@ impl PoolWorker {
 pub(crate) type WorkerKey = (String, String, String);
 
 /// All pools and their workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct WorkerPools {
-    pub(crate) by_id: BTreeMap<String, WorkerPool>,
-    pub(crate) workers: BTreeMap<WorkerKey, PoolWorker>,
+    pub(crate) by_id: Table<String, WorkerPool>,
+    pub(crate) workers: Table<WorkerKey, PoolWorker>,
 }
 
 impl WorkerPools {
     /// Returns a pool, and creates it if necessary.
     pub(crate) fn pool(&mut self, id: &str, now: Timestamp) -> &mut WorkerPool {
-        self.by_id.entry(id.to_owned()).or_insert_with(|| {
+        self.by_id.get_or_insert_with(id.to_owned(), || {
             let definition = json!({ "providerId": "static", "config": {} });
             WorkerPool::new(id, definition, now)
         })

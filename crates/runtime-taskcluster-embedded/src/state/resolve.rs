@@ -81,7 +81,7 @@ impl State {
             return Err(resolution.conflict(task_id, run_id));
         }
         self.end_run(task_id, run_id, resolution, now);
-        self.task(task_id).map(Task::status)
+        self.task(task_id).map(|task| task.status())
     }
 
     /// Ends a run, and then retries or resolves the task.
@@ -124,13 +124,22 @@ impl State {
         if state == TaskState::Completed {
             self.index.add_completed(task_id, &task.definition);
         }
-        // A clone: scheduling a dependent changes `tasks`.
-        for dependent in task.dependents.clone() {
+        // A clone: scheduling a dependent changes the state.
+        let dependents = self.dependents.get(task_id).cloned();
+        for dependent in dependents.unwrap_or_default() {
             self.unblock(&dependent, task_id, &state, now);
         }
     }
 
     fn unblock(&mut self, dependent: &str, task_id: &str, state: &TaskState, now: Timestamp) {
+        let is_blocked = |task: &Task| task.blocked_by.contains(task_id);
+        if !self
+            .tasks
+            .get(dependent)
+            .is_some_and(|task| is_blocked(&task))
+        {
+            return;
+        }
         let Some(task) = self.tasks.get_mut(dependent) else {
             return;
         };
@@ -146,12 +155,16 @@ impl State {
 
     /// Resolves an unresolved task with an exception.
     pub(super) fn resolve_task(&mut self, task_id: &str, reason: &'static str, now: Timestamp) {
+        if self
+            .tasks
+            .state(task_id)
+            .is_none_or(|state| state.is_resolved())
+        {
+            return;
+        }
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
-        if task.state().is_resolved() {
-            return;
-        }
         // The state of a task is that of its last run. A task that was never scheduled gets a run
         // for that purpose, as in the real queue.
         if task.runs.is_empty() {

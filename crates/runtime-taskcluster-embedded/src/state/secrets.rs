@@ -3,9 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A secret with its expiry. `Debug` does not print the value.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct StoredSecret {
     pub(crate) value: Value,
     pub(crate) expires: Timestamp,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use runtime_core::queue::TaskState;
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::artifact::DeclaredArtifact;
 use super::pending::PendingKey;
@@ -76,8 +77,11 @@ impl TaskSnapshot {
     }
 }
 
+/// Hides from serde that a text is a reference: it would borrow it from its input.
+type StaticText = &'static str;
+
 /// The status of a run at a point in time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RunSnapshot {
@@ -86,18 +90,24 @@ pub struct RunSnapshot {
     /// The state of the run.
     pub state: TaskState,
     /// The reason for the run, for example `scheduled` or `retry`.
-    pub reason_created: &'static str,
+    #[serde(deserialize_with = "reason")]
+    pub reason_created: StaticText,
     /// The reason for the resolution, for example `completed` or `claim-expired`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason_resolved: Option<&'static str>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_reason"
+    )]
+    pub reason_resolved: Option<StaticText>,
     /// The group of the worker that claimed the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_group: Option<String>,
     /// The id of the worker that claimed the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The expiry of the claim.
     #[serde(
+        default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
     )]
@@ -107,26 +117,69 @@ pub struct RunSnapshot {
     pub scheduled: Timestamp,
     /// The time of the claim.
     #[serde(
+        default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
     )]
     pub started: Option<Timestamp>,
     /// The time of the resolution.
     #[serde(
+        default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_millis"
     )]
     pub resolved: Option<Timestamp>,
 }
 
-/// A run, with its keys in the pending queue and the timers.
-#[derive(Debug)]
+/// The reasons that workers may give for an exception.
+pub(crate) const EXCEPTION_REASONS: &[&str] = &[
+    "worker-shutdown",
+    "malformed-payload",
+    "resource-unavailable",
+    "internal-error",
+    "intermittent-task",
+];
+
+/// The other reasons for the creation and the resolution of runs.
+const REASONS: &[&str] = &[
+    "scheduled",
+    "retry",
+    "task-retry",
+    "rerun",
+    "exception",
+    "completed",
+    "failed",
+    "canceled",
+    "deadline-exceeded",
+    "claim-expired",
+];
+
+fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let mut known = REASONS.iter().chain(EXCEPTION_REASONS);
+    let reason = known.find(|reason| **reason == text);
+    reason
+        .copied()
+        .ok_or_else(|| D::Error::custom(format!("unknown reason `{text}`")))
+}
+
+fn optional_reason<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'static str>, D::Error> {
+    reason(deserializer).map(Some)
+}
+
+/// A run, with its artifacts and its keys in the pending queue and the timers.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) status: RunSnapshot,
     /// `Some` while the run is pending.
     pub(super) pending: Option<PendingKey>,
     /// `Some` while the run is running.
+    #[serde(skip)]
     pub(super) claim_timer: Option<TimerKey>,
+    /// By name.
+    pub(crate) artifacts: BTreeMap<String, DeclaredArtifact>,
 }
 
 impl Run {
@@ -147,6 +200,7 @@ impl Run {
             status,
             pending: None,
             claim_timer: None,
+            artifacts: BTreeMap::new(),
         }
     }
 
@@ -158,20 +212,19 @@ impl Run {
 }
 
 /// A task with its runs and artifacts.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) id: Arc<str>,
+    /// The rank in the order of creation.
+    pub(super) number: u64,
     pub(crate) definition: Arc<Definition>,
     pub(super) retries_left: u32,
     pub(crate) runs: Vec<Run>,
     /// `Some` until the task is resolved.
+    #[serde(skip)]
     pub(super) deadline_timer: Option<TimerKey>,
     /// The dependencies that still block the task.
     pub(super) blocked_by: BTreeSet<String>,
-    /// The tasks that depend on this one.
-    pub(crate) dependents: Vec<Arc<str>>,
-    /// By run id and name.
-    pub(crate) artifacts: BTreeMap<(u32, String), DeclaredArtifact>,
 }
 
 impl Task {
@@ -192,8 +245,8 @@ impl Task {
 
     /// Returns the artifacts of a run, by name.
     pub(crate) fn artifacts_of(&self, run_id: u32) -> impl Iterator<Item = &DeclaredArtifact> {
-        let range = (run_id, String::new())..(run_id.saturating_add(1), String::new());
-        self.artifacts.range(range).map(|(_, artifact)| artifact)
+        let run = self.run(run_id).into_iter();
+        run.flat_map(|run| run.artifacts.values())
     }
 
     pub(crate) fn status(&self) -> TaskSnapshot {

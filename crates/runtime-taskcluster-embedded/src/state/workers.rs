@@ -1,14 +1,17 @@
 //! The workers that have called the queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
 
 /// The number of recent tasks that are recorded for a worker.
 const MAX_RECENT_TASKS: usize = 20;
 
 /// A worker that has claimed tasks or was quarantined.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct QueueWorker {
     pub(crate) first_claim: Timestamp,
     pub(crate) last_active: Timestamp,
@@ -17,12 +20,12 @@ pub(crate) struct QueueWorker {
     pub(crate) recent_tasks: VecDeque<(String, u32)>,
 }
 
-/// A worker group and a worker id.
-pub(crate) type WorkerName = (String, String);
+/// A task queue, a worker group and a worker id.
+pub(crate) type QueueWorkerKey = (String, String, String);
 
-/// The workers by task queue and name.
-#[derive(Debug, Default)]
-pub(crate) struct Workers(BTreeMap<String, BTreeMap<WorkerName, QueueWorker>>);
+/// The workers of all task queues.
+#[derive(Debug)]
+pub(crate) struct Workers(pub(super) Table<QueueWorkerKey, QueueWorker>);
 
 impl Workers {
     /// Records that a worker is active, and returns it.
@@ -32,39 +35,36 @@ impl Workers {
         (group, id): (&str, &str),
         now: Timestamp,
     ) -> &mut QueueWorker {
-        let workers = self.0.entry(queue.to_owned()).or_default();
-        let worker = workers
-            .entry((group.to_owned(), id.to_owned()))
-            .or_insert_with(|| QueueWorker {
-                first_claim: now,
-                last_active: now,
-                quarantine_until: None,
-                recent_tasks: VecDeque::new(),
-            });
+        let key = (queue.to_owned(), group.to_owned(), id.to_owned());
+        let worker = self.0.get_or_insert_with(key, || QueueWorker {
+            first_claim: now,
+            last_active: now,
+            quarantine_until: None,
+            recent_tasks: VecDeque::new(),
+        });
         worker.last_active = now;
         worker
     }
 
     pub(crate) fn get(&self, queue: &str, group: &str, id: &str) -> Option<&QueueWorker> {
-        self.0.get(queue)?.get(&(group.to_owned(), id.to_owned()))
+        let key = (queue.to_owned(), group.to_owned(), id.to_owned());
+        self.0.get(&key)
     }
 
-    /// Returns all workers with their task queue and name.
+    /// Returns all workers with their keys.
     #[cfg(feature = "pages")]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &WorkerName, &QueueWorker)> {
-        let queues = self.0.iter();
-        queues.flat_map(|(queue, workers)| {
-            let workers = workers.iter();
-            workers.map(move |(name, worker)| (queue.as_str(), name, worker))
-        })
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&QueueWorkerKey, &QueueWorker)> {
+        self.0.iter()
     }
 
     /// Returns the workers of a task queue.
     pub(crate) fn of_queue(
         &self,
         queue: &str,
-    ) -> impl Iterator<Item = (&WorkerName, &QueueWorker)> {
-        self.0.get(queue).into_iter().flatten()
+    ) -> impl Iterator<Item = (&QueueWorkerKey, &QueueWorker)> {
+        let first = (queue.to_owned(), String::new(), String::new());
+        let following = self.0.range(first..);
+        following.take_while(move |(key, _)| key.0 == queue)
     }
 }
 

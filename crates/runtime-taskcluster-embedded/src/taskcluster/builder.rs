@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::Taskcluster;
-use crate::context::{DataFolder, ServerContext, ServerSettings};
+use crate::context::{ServerContext, ServerSettings};
+use crate::data_folder::DataFolder;
+use crate::journal::{DamagedJournal, JOURNAL_FILE, OpenJournalError};
 use crate::server;
 
 /// The reason why an embedded Taskcluster failed to start.
@@ -25,13 +27,34 @@ pub enum StartError {
         source: io::Error,
     },
 
-    /// The folder for artifacts could not be created.
-    #[error("failed to create the artifact folder `{}`", path.display())]
+    /// The data folder could not be created or read.
+    #[error("failed to open the data folder `{}`", path.display())]
     Folder {
         /// The requested folder, or the system's folder for temporary files.
         path: PathBuf,
         /// The cause.
         source: io::Error,
+    },
+
+    /// Another server uses the data folder.
+    #[error("another server uses the data folder `{}`; stop it, or choose another folder", path.display())]
+    InUse {
+        /// The requested folder.
+        path: PathBuf,
+    },
+
+    /// The stored state is damaged.
+    #[error(
+        "the state in `{}` is damaged at byte {offset}: {problem}; restore the file, or remove it to start with an empty state",
+        path.display()
+    )]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// The position of the damaged record, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: String,
     },
 }
 
@@ -116,9 +139,14 @@ impl TaskclusterBuilder {
         self
     }
 
-    /// Sets the folder for artifacts. The default is a temporary folder.
+    /// Sets the folder for state and artifacts. The default is the memory, with a temporary folder for artifacts.
     ///
-    /// The files are removed when the server stops, and the folder is not.
+    /// The next server with the same folder continues where this one ended, even if it was killed. Its root URL must be
+    /// the same for workers to continue, so set the [`port`](Self::port) as well. A change is written before its call is
+    /// answered, but not synchronized to the disk: a power cut may lose the last seconds. Injected faults are lost, and
+    /// the clock shows the system time again.
+    ///
+    /// The folder contains secrets and access tokens; only its owner can read them.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
@@ -128,19 +156,24 @@ impl TaskclusterBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the port is taken or the folder cannot be created.
+    /// Fails if the port is taken, if the folder cannot be opened or another server uses it, and if the stored state is
+    /// damaged.
     ///
     /// # Cancel safety
     ///
     /// Safe: the server does not run before the future completes.
     pub async fn start(self) -> Result<Taskcluster, StartError> {
-        let folder = open_folder(self.data_dir)?;
+        let folder = open_folder(self.data_dir.as_deref())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let failed = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         // With port 0 the system chooses the port when the listener binds.
         let root_url = format!("http://{}", listener.local_addr().map_err(failed)?);
-        let context = Arc::new(ServerContext::new(self.settings, root_url, folder));
+        let context = ServerContext::new(self.settings, root_url, folder).map_err(|error| {
+            let path = self.data_dir.unwrap_or_default();
+            StartError::from_journal(path, error)
+        })?;
+        let context = Arc::new(context);
         let background_tasks = [
             tokio::spawn(server::serve(listener, Arc::clone(&context))),
             tokio::spawn(Arc::clone(&context).run_timers()),
@@ -152,19 +185,27 @@ impl TaskclusterBuilder {
     }
 }
 
-fn open_folder(data_dir: Option<PathBuf>) -> Result<DataFolder, StartError> {
-    match data_dir {
-        None => tempfile::Builder::new()
-            .prefix("embedded-taskcluster-")
-            .tempdir()
-            .map(DataFolder::Temporary)
-            .map_err(|source| StartError::Folder {
-                path: std::env::temp_dir(),
+fn open_folder(data_dir: Option<&Path>) -> Result<DataFolder, StartError> {
+    let folder = data_dir.map_or_else(DataFolder::temporary, DataFolder::permanent);
+    folder.map_err(|source| StartError::Folder {
+        path: data_dir.map_or_else(std::env::temp_dir, Path::to_owned),
+        source,
+    })
+}
+
+impl StartError {
+    fn from_journal(folder: PathBuf, error: OpenJournalError) -> Self {
+        match error {
+            OpenJournalError::InUse => Self::InUse { path: folder },
+            OpenJournalError::Io(source) => Self::Folder {
+                path: folder,
                 source,
-            }),
-        Some(path) => match std::fs::create_dir_all(&path) {
-            Ok(()) => Ok(DataFolder::Permanent(path)),
-            Err(source) => Err(StartError::Folder { path, source }),
-        },
+            },
+            OpenJournalError::Damaged(DamagedJournal { offset, problem }) => Self::Damaged {
+                path: folder.join(JOURNAL_FILE),
+                offset,
+                problem,
+            },
+        }
     }
 }

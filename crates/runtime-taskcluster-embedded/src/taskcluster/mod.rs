@@ -21,7 +21,7 @@ use crate::router::method_names;
 use crate::services::queue::schemas::CREATE_TASK;
 use crate::state::State;
 use crate::state::clients::ROOT_CLIENT_ID;
-use crate::state::task::{Task, TaskSnapshot};
+use crate::state::task::TaskSnapshot;
 
 /// A running embedded Taskcluster. It stops when dropped.
 pub struct Taskcluster {
@@ -81,7 +81,7 @@ impl Taskcluster {
     /// Fails if the task does not exist.
     pub fn status(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
         self.context
-            .read(|state| state.task(task_id).map(Task::status))
+            .read(|state| state.task(task_id).map(|task| task.status()))
     }
 
     /// Returns the definition of a task, as the queue sends it to workers.
@@ -111,7 +111,7 @@ impl Taskcluster {
         predicate: impl Fn(&TaskSnapshot) -> bool,
     ) -> Result<TaskSnapshot, RequestError> {
         // An unknown task ends the wait with an error: it might never be created.
-        let find = |state: &State| match state.task(task_id).map(Task::status) {
+        let find = |state: &State| match state.task(task_id).map(|task| task.status()) {
             Ok(status) => predicate(&status).then_some(Ok(status)),
             Err(error) => Some(Err(error)),
         };

@@ -141,7 +141,7 @@ impl Taskcluster {
     /// Returns the key that signs the tokens of `websocktunnelToken`, for a tunnel server.
     #[must_use]
     pub fn tunnel_key(&self) -> SecretString {
-        self.context.tunnel_key.clone()
+        self.context.tunnel_key.expose().into()
     }
 }
 

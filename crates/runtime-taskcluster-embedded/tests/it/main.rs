@@ -7,6 +7,7 @@ mod faults;
 mod observed;
 mod page;
 mod properties;
+mod restarts;
 mod services;
 mod support;
 mod tasks;

@@ -255,20 +255,3 @@ async fn object_is_visible_after_both_finish_calls() {
         ArtifactKind::Object { finished: true, .. }
     ));
 }
-
-#[tokio::test]
-async fn stop_removes_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let taskcluster = Taskcluster::builder()
-        .data_dir(folder.path())
-        .start()
-        .await
-        .unwrap();
-    let task_id = create(&taskcluster, json!({}));
-    let (_, worker) = Client::root(&taskcluster).claim_one().await;
-    let url = put_url(&taskcluster, &task_id, &worker, "public/a").await;
-    put(&url, &[], b"x".to_vec()).await;
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    taskcluster.stop().await;
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-}

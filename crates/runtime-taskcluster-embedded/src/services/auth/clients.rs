@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::authenticate::payload_scopes;
@@ -101,7 +100,7 @@ fn create_client(context: &ServerContext, call: &Call) -> ApiResult {
     ))?;
     let access_token = token();
     let client = AuthClient::new(
-        SecretString::from(access_token.clone()),
+        access_token.clone().into(),
         scopes,
         call.text("description"),
         call.now,
@@ -135,7 +134,7 @@ fn change(
         let client = state
             .clients
             .by_id
-            .get_mut(id)
+            .get_mut(&id.to_owned())
             .ok_or_else(client_not_found)?;
         change(Arc::make_mut(client));
         let client = Arc::clone(client);
@@ -153,7 +152,7 @@ fn check_changeable(client_id: &str) -> Result<(), RequestError> {
 fn reset_access_token(context: &ServerContext, call: &Call) -> ApiResult {
     let access_token = token();
     let mut body = change(context, call, "reset-access-token", |client| {
-        client.access_token = SecretString::from(access_token.clone());
+        client.access_token = access_token.clone().into();
         client.rotated = call.now;
     })?;
     body["accessToken"] = json!(access_token);
@@ -176,6 +175,6 @@ fn delete_client(context: &ServerContext, call: &Call) -> ApiResult {
     let id = call.param("clientId");
     call.require_scope(format!("auth:delete-client:{id}"))?;
     check_changeable(id)?;
-    context.update(|state| state.clients.by_id.remove(id));
+    context.update(|state| state.clients.by_id.remove(&id.to_owned()));
     Reply::no_content()
 }

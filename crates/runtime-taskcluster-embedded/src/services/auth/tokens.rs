@@ -5,7 +5,6 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::call::{ApiResult, Call, Reply};
@@ -45,7 +44,7 @@ fn websocktunnel_token(context: &ServerContext, call: &Call) -> ApiResult {
     Reply::json(&json!({
         "wstClient": client,
         "wstAudience": audience,
-        "token": jwt(context.tunnel_key.expose_secret(), &claims),
+        "token": jwt(context.tunnel_key.expose(), &claims),
         "expires": millis(expires),
     }))
 }

@@ -201,7 +201,8 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
             .tasks
             .get_mut(task_id)
             .ok_or_else(|| unknown_artifact(call))?;
-        let artifact = task.artifacts.get_mut(&(run_id, name.to_owned()));
+        let run = task.runs.get_mut(run_id as usize);
+        let artifact = run.and_then(|run| run.artifacts.get_mut(name));
         let artifact = artifact.ok_or_else(|| unknown_artifact(call))?;
         let has_length = artifact.content_length.is_some();
         let ArtifactKind::Object {

@@ -15,7 +15,7 @@ use crate::method::Method;
 use crate::scopes::Expression;
 use crate::state::State;
 use crate::state::artifact::{ArtifactKind, DeclaredArtifact};
-use crate::state::task::Task;
+use crate::state::tasks::TaskRef;
 use crate::time::after;
 
 pub(super) const METHODS: &[Method] = &[
@@ -139,7 +139,7 @@ fn artifact_info(context: &ServerContext, call: &Call) -> ApiResult {
     require_list(call)?;
     let entry = context.read(|state| {
         let (task, run_id) = listed_run(state, call)?;
-        let artifact = visible_artifact(task, run_id, call.param("name"));
+        let artifact = visible_artifact(&task, run_id, call.param("name"));
         artifact
             .map(DeclaredArtifact::entry)
             .ok_or_else(artifact_not_found)
@@ -160,9 +160,9 @@ fn list_artifacts(context: &ServerContext, call: &Call) -> ApiResult {
     Reply::page("artifacts", &page)
 }
 
-fn listed_run<'a>(state: &'a State, call: &Call) -> Result<(&'a Task, u32), RequestError> {
+fn listed_run<'a>(state: &'a State, call: &Call) -> Result<(TaskRef<'a>, u32), RequestError> {
     let task = state.tasks.get(call.param("taskId"));
     let task = task.ok_or_else(|| RequestError::not_found("Task not found"))?;
-    let run_id = given_run(call).map_or_else(|| latest_run(task), Ok)?;
+    let run_id = given_run(call).map_or_else(|| latest_run(&task), Ok)?;
     Ok((task, run_id))
 }

@@ -89,12 +89,13 @@ impl FoundArtifact {
         name: &str,
     ) -> Result<Self, RequestError> {
         let task = state.tasks.get(task_id);
-        let run_id = match (run_id, task) {
+        let run_id = match (run_id, &task) {
             (Some(run_id), _) => run_id,
             (None, None) => return Err(RequestError::not_found("Task not found")),
             (None, Some(task)) => latest_run(task)?,
         };
-        let artifact = task.and_then(|task| visible_artifact(task, run_id, name));
+        let artifact = task.as_ref();
+        let artifact = artifact.and_then(|task| visible_artifact(task, run_id, name));
         Ok(Self {
             task_id: task_id.to_owned(),
             run_id,
@@ -113,7 +114,7 @@ pub(super) fn visible_artifact<'a>(
     run_id: u32,
     name: &str,
 ) -> Option<&'a DeclaredArtifact> {
-    let artifact = task.artifacts.get(&(run_id, name.to_owned()));
+    let artifact = task.run(run_id)?.artifacts.get(name);
     artifact.filter(|artifact| artifact.is_visible())
 }
 

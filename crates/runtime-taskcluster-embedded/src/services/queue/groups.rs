@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runtime_core::queue::TaskState;
 use serde_json::{Value, json};
 
 use crate::call::{ApiResult, Call, Page, Reply};
@@ -9,7 +10,6 @@ use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
 use crate::state::State;
-use crate::state::task::Task;
 use crate::time::millis;
 
 pub(super) const METHODS: &[Method] = &[
@@ -44,8 +44,8 @@ fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
         "schedulerId": group.scheduler_id,
         "expires": millis(group.expires),
     });
-    if let Some(sealed) = group.sealed {
-        body["sealed"] = json!(millis(sealed));
+    if let Some(sealed) = state.sealed_groups.get(id) {
+        body["sealed"] = json!(millis(*sealed));
     }
     Ok(body)
 }
@@ -88,9 +88,9 @@ fn seal_task_group(context: &ServerContext, call: &Call) -> ApiResult {
     require_group_scope(context, call, "seal")?;
     let id = call.param("taskGroupId");
     let body = context.update(|state| {
-        if let Some(group) = state.groups.get_mut(id) {
-            group.sealed.get_or_insert(call.now);
-        }
+        state.group(id)?;
+        let sealed = &mut state.sealed_groups;
+        sealed.get_or_insert_with(id.to_owned(), || call.now);
         describe(state, id)
     })?;
     Reply::json(&body)
@@ -101,10 +101,10 @@ fn cancel_task_group(context: &ServerContext, call: &Call) -> ApiResult {
     let id = call.param("taskGroupId");
     let (cancelled, size) = context.update(|state| {
         let all = state.group(id)?.tasks.clone();
-        let is_unresolved = |task: &Task| !task.state().is_resolved();
+        let is_unresolved = |state: TaskState| !state.is_resolved();
         let cancelled: Vec<_> = all
             .iter()
-            .filter(|id| state.tasks.get(*id).is_some_and(is_unresolved))
+            .filter(|id| state.tasks.state(id).is_some_and(is_unresolved))
             .cloned()
             .collect();
         // A task past its deadline cannot be cancelled: its timer resolves it.
@@ -127,8 +127,9 @@ fn list_dependents(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:list-dependent-tasks:{task_id}"))?;
     let page = context.read(|state| {
-        let dependents = &state.task(task_id)?.dependents;
-        Ok::<_, RequestError>(page(state, dependents, call))
+        state.task(task_id)?;
+        let dependents = state.dependents.get(task_id).map(Vec::as_slice);
+        Ok::<_, RequestError>(page(state, dependents.unwrap_or_default(), call))
     })?;
     Reply::page_in(json!({ "taskId": task_id }), "tasks", &page)
 }

@@ -94,7 +94,7 @@ fn list_claimed_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require_scope(format!("queue:claimed-list:{queue}"))?;
     let page = context.read(|state| {
-        let running = state.tasks.values().filter(|task| {
+        let running = state.tasks.in_memory().filter(|task| {
             task.definition.task_queue_id == queue && task.state() == TaskState::Running
         });
         let entries = running.filter_map(|task| {
@@ -127,7 +127,7 @@ fn requested_ids<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, Reques
 fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let ids = requested_ids(call, "get-task")?;
     let page = context.read(|state| {
-        let found = ids.iter().filter_map(|id| state.tasks.get(*id));
+        let found = ids.iter().filter_map(|id| state.tasks.get(id));
         call.page(found.map(|task| json!({ "taskId": task.id, "task": *task.definition })))
     });
     Reply::page("tasks", &page)
@@ -136,7 +136,7 @@ fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
 fn statuses(context: &ServerContext, call: &Call) -> ApiResult {
     let ids = requested_ids(call, "status")?;
     let page = context.read(|state| {
-        let found = ids.iter().filter_map(|id| state.tasks.get(*id));
+        let found = ids.iter().filter_map(|id| state.tasks.get(id));
         call.page(found.map(|task| json!({ "taskId": task.id, "status": task.status() })))
     });
     Reply::page("statuses", &page)

@@ -6,6 +6,7 @@ use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
 use crate::state::Resolution;
+use crate::state::task::EXCEPTION_REASONS;
 
 pub(super) const METHODS: &[Method] = &[
     Method::post(
@@ -35,7 +36,7 @@ fn report_failed(context: &ServerContext, call: &Call) -> ApiResult {
 }
 
 fn report_exception(context: &ServerContext, call: &Call) -> ApiResult {
-    let mut reasons = schemas::EXCEPTION_REASONS.iter();
+    let mut reasons = EXCEPTION_REASONS.iter();
     let reason = reasons.find(|reason| **reason == call.text("reason"));
     let reason = reason.ok_or_else(|| RequestError::input("unknown reason"))?;
     report(context, call, Resolution::Exception(reason))

@@ -4,15 +4,7 @@ use serde_json::json;
 
 use crate::definition::Priority;
 use crate::schema::{Field, Rule, Schema};
-
-/// The reasons that workers may give for an exception.
-pub(crate) const EXCEPTION_REASONS: &[&str] = &[
-    "worker-shutdown",
-    "malformed-payload",
-    "resource-unavailable",
-    "internal-error",
-    "intermittent-task",
-];
+use crate::state::task::EXCEPTION_REASONS;
 
 pub(crate) const CREATE_TASK: Schema = Schema {
     name: "queue/v1/create-task-request.json",

@@ -7,7 +7,6 @@ use crate::definition::Definition;
 use crate::error::RequestError;
 use crate::method::Method;
 use crate::scopes::Expression;
-use crate::state::task::Task;
 
 pub(super) const METHODS: &[Method] = &[
     Method::put("createTask", "/task/<taskId>", create_task).with_schema(&schemas::CREATE_TASK),
@@ -60,7 +59,7 @@ fn task(context: &ServerContext, call: &Call) -> ApiResult {
 fn status(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:status:{task_id}"))?;
-    let status = context.read(|state| state.tasks.get(task_id).map(Task::status));
+    let status = context.read(|state| state.tasks.get(task_id).map(|task| task.status()));
     Reply::task_status(&status.ok_or_else(|| unknown_task(task_id, "task exists"))?)
 }
 

@@ -43,7 +43,7 @@ fn list_workers(context: &ServerContext, call: &Call) -> ApiResult {
         let selected = workers.filter(|(_, worker)| {
             quarantined.is_none_or(|wanted| wanted == worker.is_quarantined(call.now))
         });
-        call.page(selected.map(|((group, id), worker)| summary(group, id, worker)))
+        call.page(selected.map(|((_, group, id), worker)| summary(group, id, worker)))
     });
     Reply::page("workers", &page)
 }

@@ -5,7 +5,6 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime_core::util::hex;
-use secrecy::ExposeSecret;
 
 use super::error::S3Error;
 use crate::context::ServerContext;
@@ -98,7 +97,7 @@ impl<'a> PresignedUrl<'a> {
             self.content_type,
             self.content_length
         );
-        hex(&hmac(context.url_key.expose_secret(), &text))
+        hex(&hmac(context.url_key.expose(), &text))
     }
 }
 

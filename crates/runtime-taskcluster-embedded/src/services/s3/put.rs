@@ -42,11 +42,11 @@ pub(super) async fn put(
     let length = header_text(request.headers(), CONTENT_LENGTH);
     let length = length.and_then(|length| length.parse().ok());
     // The blob owns the file: if the upload fails or is dropped, the file is removed.
-    let blob = Blob {
-        path: context.new_file(),
-        len: length.ok_or(S3Error::MissingContentLength)?,
-        headers: stored_headers(request.headers()),
-    };
+    let blob = Blob::new(
+        context.new_file(),
+        length.ok_or(S3Error::MissingContentLength)?,
+        stored_headers(request.headers()),
+    );
     let written = write(&blob.path, request.into_body()).await?;
     // The client may have closed the connection early. S3 does not store a partial upload either.
     if written != blob.len {
@@ -55,6 +55,9 @@ pub(super) async fn put(
     let etag = HeaderValue::from_str(&blob.etag());
     // A replaced blob removes its file when dropped: outside of the lock.
     drop(context.update(|state| state.blobs.put(key, blob)));
+    context
+        .check_storage()
+        .map_err(|_| S3Error::InternalError)?;
     let mut response = Response::new(body::empty());
     response
         .headers_mut()

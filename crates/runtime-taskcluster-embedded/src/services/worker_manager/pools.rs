@@ -211,7 +211,7 @@ fn report_error(context: &ServerContext, call: &Call) -> ApiResult {
         "extra": extra,
     });
     context.update(|state| {
-        let pool = state.pools.by_id.get_mut(pool);
+        let pool = state.pools.by_id.get_mut(&pool.to_owned());
         let pool = pool.ok_or_else(pool_not_found)?;
         pool.errors.push(error.clone());
         Ok::<_, RequestError>(())

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::call::{ApiResult, Call, Reply};
@@ -14,6 +13,7 @@ use crate::method::{Method, SecretPart};
 use crate::schema::{Field, Rule, Schema};
 use crate::slugid::token;
 use crate::state::pools::{PoolWorker, WorkerKey};
+use crate::state::secret_text::SecretText;
 use crate::time::{after, millis};
 
 pub(super) const METHODS: &[Method] = &[
@@ -69,7 +69,7 @@ fn register(context: &ServerContext, call: &Call) -> ApiResult {
         .as_str()
         .unwrap_or_default();
     let mut body = issue_credentials(context, call, |worker| {
-        constant_time_eq(worker.static_secret.expose_secret(), proof)
+        constant_time_eq(worker.static_secret.expose(), proof)
     })?;
     let config = context.read(|state| {
         let pool = state.pools.by_id.get(call.text("workerPoolId"));
@@ -114,7 +114,7 @@ fn reregister(context: &ServerContext, call: &Call) -> ApiResult {
         "worker-manager:reregister-worker:{pool}/{group}/{id}"
     ))?;
     let given = call.text("secret");
-    let matches = |secret: &SecretString| constant_time_eq(secret.expose_secret(), given);
+    let matches = |secret: &SecretText| constant_time_eq(secret.expose(), given);
     Reply::json(&issue_credentials(context, call, |worker| {
         worker.registration_secret.as_ref().is_some_and(matches)
     })?)
@@ -142,7 +142,7 @@ fn issue_credentials(
         let worker = worker.filter(|worker| worker.expires > call.now && is_valid(worker));
         let worker = worker.ok_or_else(identity_error)?;
         // One use: the secret of this response replaces the one that the worker has just presented.
-        worker.registration_secret = Some(SecretString::from(secret.clone()));
+        worker.registration_secret = Some(SecretText::from(secret.clone()));
         worker.modified = call.now;
         Ok::<_, RequestError>(lifetime.unwrap_or(DEFAULT_LIFETIME))
     })?;

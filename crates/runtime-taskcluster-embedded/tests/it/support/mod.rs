@@ -53,7 +53,7 @@ pub(crate) struct Forgery {
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
     root_url: String,
-    credentials: Option<Credentials>,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// Creates an HTTP client that does not follow redirects.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::table::Table;
 use crate::scopes::covers;
 
 /// Roles: named sets of scopes, which the scope `assume:<name>` grants.
 #[derive(Debug)]
 pub(crate) struct Roles {
-    by_name: BTreeMap<String, Vec<String>>,
+    by_name: Table<String, Vec<String>>,
     /// The scopes of the role `anonymous`, with those of the roles that it may assume.
     ///
     /// Every request needs them, so they are computed when a role changes.
@@ -16,20 +17,28 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    /// Creates the initial role, `anonymous`.
     pub(crate) fn new() -> Self {
-        let mut roles = Self {
-            by_name: BTreeMap::new(),
+        Self {
+            by_name: Table::new("role"),
             anonymous: Arc::from([]),
-        };
-        roles.set(
-            "anonymous".to_owned(),
-            ANONYMOUS_SCOPES
-                .iter()
-                .map(|scope| (*scope).to_owned())
-                .collect(),
-        );
-        roles
+        }
+    }
+
+    /// Adds the initial role, `anonymous`.
+    pub(crate) fn add_anonymous(&mut self) {
+        let scopes = ANONYMOUS_SCOPES.iter();
+        let scopes = scopes.map(|scope| (*scope).to_owned()).collect();
+        self.set("anonymous".to_owned(), scopes);
+    }
+
+    /// Returns the table to store or restore.
+    pub(crate) fn table_mut(&mut self) -> &mut Table<String, Vec<String>> {
+        &mut self.by_name
+    }
+
+    /// Computes what depends on the roles after they changed.
+    pub(crate) fn refresh(&mut self) {
+        self.anonymous = self.assume(vec!["assume:anonymous".to_owned()]).into();
     }
 
     /// Returns the roles by name.
@@ -45,13 +54,13 @@ impl Roles {
     /// Creates or updates a role.
     pub(crate) fn set(&mut self, name: String, scopes: Vec<String>) {
         self.by_name.insert(name, scopes);
-        self.anonymous = self.assume(vec!["assume:anonymous".to_owned()]).into();
+        self.refresh();
     }
 
     /// Removes a role.
     pub(crate) fn remove(&mut self, name: &str) {
-        self.by_name.remove(name);
-        self.anonymous = self.assume(vec!["assume:anonymous".to_owned()]).into();
+        self.by_name.remove(&name.to_owned());
+        self.refresh();
     }
 
     /// Adds the scopes of all roles that the given scopes may assume, directly or through others.

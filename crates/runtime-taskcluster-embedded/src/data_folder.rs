@@ -1,0 +1,76 @@
+//! The folder of a server: uploaded files, and the journal of a permanent one.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::journal::OpenJournalError;
+use crate::slugid::is_slugid;
+use crate::state::State;
+
+/// The folder of a server.
+#[derive(Debug)]
+pub(crate) enum DataFolder {
+    /// Has only uploaded files, and is removed on drop.
+    Temporary(TempDir),
+    /// A folder of the user, with the state and the uploaded files.
+    Permanent { blobs: PathBuf, journal: PathBuf },
+}
+
+impl DataFolder {
+    pub(crate) fn temporary() -> io::Result<Self> {
+        let mut folder = tempfile::Builder::new();
+        let folder = folder.prefix("embedded-taskcluster-").tempdir();
+        folder.map(Self::Temporary)
+    }
+
+    pub(crate) fn permanent(folder: &Path) -> io::Result<Self> {
+        let blobs = folder.join("artifacts");
+        fs::create_dir_all(&blobs)?;
+        let journal = folder.to_owned();
+        Ok(Self::Permanent { blobs, journal })
+    }
+
+    /// Returns the folder with the uploaded files.
+    pub(crate) fn blobs(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Permanent { blobs, .. } => blobs,
+        }
+    }
+
+    /// Reads the state of a permanent folder, or creates a new one.
+    pub(crate) fn open_state(
+        &self,
+        resolver_delay: Duration,
+        now: Timestamp,
+    ) -> Result<State, OpenJournalError> {
+        match self {
+            Self::Temporary(_) => Ok(State::new(resolver_delay, now)),
+            Self::Permanent { blobs, journal } => {
+                let state = State::open(journal, blobs, resolver_delay, now)?;
+                remove_unknown(blobs, &state)?;
+                Ok(state)
+            }
+        }
+    }
+}
+
+/// Removes the files of uploads that were not complete when the server was killed.
+fn remove_unknown(folder: &Path, state: &State) -> io::Result<()> {
+    let known: HashSet<OsString> = state.blobs.file_names().collect();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        // Only names of this server: the folder may have files of the user.
+        let is_blob = name.to_str().is_some_and(is_slugid);
+        if is_blob && !known.contains(&name) {
+            fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Batches of records, as they are written.
+//!
+//! A record is a line `<table> TAB <key> TAB <value>`. Key and value are JSON, which has no raw tabs and line breaks. The
+//! value is empty if the entity was removed. The line `commit TAB <checksum>` ends a batch.
+
+use std::io;
+
+use flate2::Crc;
+use serde::Serialize;
+
+/// The name of the line that ends a batch.
+pub(super) const COMMIT: &str = "commit";
+
+/// The position of a value in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) offset: u64,
+    /// In bytes.
+    pub(crate) len: u32,
+}
+
+/// Records to write at once.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// The position of the batch in the file.
+    start: u64,
+}
+
+impl Batch {
+    pub(super) fn new(start: u64) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start,
+        }
+    }
+
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds the value of an entity.
+    pub(crate) fn put(
+        &mut self,
+        table: &str,
+        key: &(impl Serialize + ?Sized),
+        value: &impl Serialize,
+    ) -> io::Result<Span> {
+        self.start_record(table, key)?;
+        let start = self.bytes.len();
+        serde_json::to_writer(&mut self.bytes, value)?;
+        self.end_record(start)
+    }
+
+    /// Adds a value that is JSON already.
+    pub(crate) fn copy(
+        &mut self,
+        table: &str,
+        key: &(impl Serialize + ?Sized),
+        value: &[u8],
+    ) -> io::Result<Span> {
+        self.start_record(table, key)?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.end_record(start)
+    }
+
+    /// Adds the removal of an entity.
+    pub(crate) fn remove(
+        &mut self,
+        table: &str,
+        key: &(impl Serialize + ?Sized),
+    ) -> io::Result<()> {
+        self.start_record(table, key)?;
+        self.bytes.push(b'\n');
+        Ok(())
+    }
+
+    fn start_record(&mut self, table: &str, key: &(impl Serialize + ?Sized)) -> io::Result<()> {
+        self.bytes.extend_from_slice(table.as_bytes());
+        self.bytes.push(b'\t');
+        serde_json::to_writer(&mut self.bytes, key)?;
+        self.bytes.push(b'\t');
+        Ok(())
+    }
+
+    fn end_record(&mut self, start: usize) -> io::Result<Span> {
+        let len = u32::try_from(self.bytes.len() - start).map_err(io::Error::other)?;
+        self.bytes.push(b'\n');
+        let offset = self.start + start as u64;
+        Ok(Span { offset, len })
+    }
+
+    /// Returns the bytes to write, with the line that ends the batch.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        if !self.bytes.is_empty() {
+            let mut checksum = Crc::new();
+            checksum.update(&self.bytes);
+            let line = format!("{COMMIT}\t{}\n", checksum_text(&checksum));
+            self.bytes.extend_from_slice(line.as_bytes());
+        }
+        self.bytes
+    }
+}
+
+/// Returns a checksum as it is in the file.
+pub(super) fn checksum_text(checksum: &Crc) -> String {
+    format!("{:08x}", checksum.sum())
+}

@@ -1,0 +1,181 @@
+//! The journal: an append-only file with the state of the server, for restarts.
+//!
+//! Each change of the state is a batch of records; the last record of an entity is its value. A batch ends with a
+//! checksum, so that all of it is read after a crash, or nothing. The write returns before the call is answered. It is
+//! not synchronized to the disk: the kernel keeps it if the process is killed, and a power cut may lose the last seconds.
+
+mod batch;
+mod read;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use self::batch::{Batch, Span};
+pub(crate) use self::read::{DamagedJournal, Entry};
+
+/// The name of the file in the data folder.
+pub(crate) const JOURNAL_FILE: &str = "journal";
+/// The first line of the file.
+const HEADER: &[u8] = b"embedded Taskcluster journal 1\n";
+/// The growth since the last rewrite below which the file is not rewritten, in bytes.
+const MIN_GROWTH: u64 = 16 * 1024 * 1024;
+
+/// The reason why a journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenJournalError {
+    #[error("another server uses the folder")]
+    InUse,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Damaged(#[from] DamagedJournal),
+}
+
+/// A journal that this process may write.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: Arc<File>,
+    /// In bytes.
+    len: u64,
+    /// The length that makes a rewrite worthwhile, in bytes.
+    max_len: u64,
+    /// Locked while the journal is open. A file of its own, since a rewrite replaces the journal.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens or creates the journal in a folder, and returns the last entry of each key.
+    ///
+    /// Removes an incomplete batch at the end, whose call was never answered.
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Entry>), OpenJournalError> {
+        let lock = options().create(true).open(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenJournalError::InUse),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let path = folder.join(JOURNAL_FILE);
+        let file = options().create(true).open(&path)?;
+        let contents = read::read(&mut BufReader::with_capacity(256 * 1024, &file))?;
+        let mut journal = Self {
+            path,
+            file: Arc::new(file),
+            len: contents.committed_len,
+            max_len: max_len(contents.live_len),
+            _lock: lock,
+        };
+        journal.file.set_len(journal.len)?;
+        if journal.len == 0 {
+            (&*journal.file).write_all(HEADER)?;
+            journal.len = HEADER.len() as u64;
+        }
+        Ok((journal, contents.entries))
+    }
+
+    /// Returns an empty batch for the end of the file.
+    pub(crate) fn batch(&self) -> Batch {
+        Batch::new(self.len)
+    }
+
+    /// Appends a batch. After an error, nothing more may be appended: the file may end within a record.
+    pub(crate) fn append(&mut self, batch: Batch) -> io::Result<()> {
+        let bytes = batch.into_bytes();
+        (&*self.file).write_all(&bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Returns whether the file has doubled since it was rewritten.
+    pub(crate) fn is_rewrite_due(&self) -> bool {
+        self.len > self.max_len
+    }
+
+    /// Replaces the file by one with only the records that `write` adds to the [`Rewrite`].
+    pub(crate) fn rewrite(
+        &mut self,
+        write: impl FnOnce(&mut Rewrite) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let path = self.path.with_extension("new");
+        let file = options().create(true).open(&path)?;
+        // A crash may have left a part of an earlier one.
+        file.set_len(0)?;
+        (&file).write_all(HEADER)?;
+        let mut rewrite = Rewrite {
+            batch: Batch::new(HEADER.len() as u64),
+            file,
+        };
+        write(&mut rewrite)?;
+        self.len = rewrite.commit()?;
+        // Without this, a power cut after the rename could leave an empty file.
+        rewrite.file.sync_all()?;
+        std::fs::rename(&path, &self.path)?;
+        self.file = Arc::new(rewrite.file);
+        self.max_len = max_len(self.len);
+        Ok(())
+    }
+
+    /// Returns a reader of values.
+    pub(crate) fn reader(&self) -> JournalReader {
+        JournalReader(Arc::clone(&self.file))
+    }
+}
+
+/// The new file of a [`Journal::rewrite`].
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) batch: Batch,
+    file: File,
+}
+
+impl Rewrite {
+    /// Writes the batch if it is large, so that the state is never in memory as a whole.
+    pub(crate) fn flush_if_large(&mut self) -> io::Result<()> {
+        const LARGE: usize = 1024 * 1024;
+        if self.batch.size() > LARGE {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the batch, and returns the length of the file.
+    fn commit(&mut self) -> io::Result<u64> {
+        let start = self.batch.start();
+        let batch = std::mem::replace(&mut self.batch, Batch::new(start));
+        let bytes = batch.into_bytes();
+        self.file.write_all(&bytes)?;
+        let end = start + bytes.len() as u64;
+        self.batch = Batch::new(end);
+        Ok(end)
+    }
+}
+
+/// Reads values by their position. The caller must hold the lock of the state: the position of the file is shared.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalReader(Arc<File>);
+
+impl JournalReader {
+    pub(crate) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
+        let mut file = &*self.0;
+        // Appends go to the end of the file, wherever the position is.
+        file.seek(SeekFrom::Start(span.offset))?;
+        let mut bytes = vec![0; span.len as usize];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    // The journal has access tokens and secrets.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn max_len(live_len: u64) -> u64 {
+    live_len.saturating_mul(2).saturating_add(MIN_GROWTH)
+}

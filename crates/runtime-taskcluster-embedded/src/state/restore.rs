@@ -1,0 +1,157 @@
+//! The journal of the state: what a start reads from it, and what each change adds to it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use runtime_core::queue::TaskState;
+
+use super::State;
+use super::table::Stored;
+use super::tasks::TaskLinks;
+use super::timers::Timer;
+use crate::journal::{DamagedJournal, Entry, Journal, JournalReader, OpenJournalError};
+use crate::time::after;
+
+impl State {
+    /// Opens or creates the state in a folder. `blobs` is the folder with the uploaded files.
+    pub(crate) fn open(
+        folder: &Path,
+        blobs: &Path,
+        resolver_delay: Duration,
+        now: Timestamp,
+    ) -> Result<Self, OpenJournalError> {
+        let (journal, entries) = Journal::open(folder)?;
+        let is_new = entries.is_empty();
+        let reader = journal.reader();
+        let mut state = Self::empty(resolver_delay);
+        state.tasks.set_journal(reader.clone());
+        for entry in &entries {
+            state.restore(entry, &reader)?;
+        }
+        for task in state.tasks.take_links() {
+            state.link(&task);
+        }
+        state.blobs.set_folder(blobs);
+        state.clients.roles.refresh();
+        if is_new {
+            state.clients.add_initial(now);
+        }
+        state.journal = Some(journal);
+        state.save()?;
+        Ok(state)
+    }
+
+    fn restore(&mut self, entry: &Entry, reader: &JournalReader) -> Result<(), OpenJournalError> {
+        let damaged = |problem: String| DamagedJournal::new(entry.value.offset, problem);
+        let value = reader.read(entry.value)?;
+        let tables = self.tables().into_iter();
+        let mut tables = tables.filter(|table| table.name() == &*entry.table);
+        let table = tables
+            .next()
+            .ok_or_else(|| damaged(format!("unknown kind of record `{}`", entry.table)))?;
+        let restored = table.restore(&entry.key, &value, entry.value);
+        Ok(restored.map_err(|error| damaged(error.to_string()))?)
+    }
+
+    /// Adds a restored task to its group, its queue, its dependencies and the timers.
+    fn link(&mut self, task: &TaskLinks) {
+        let TaskLinks {
+            id,
+            number,
+            definition,
+        } = task;
+        self.task_count = self.task_count.max(number + 1);
+        let group = (&*definition.task_group_id, &*definition.scheduler_id);
+        self.add_to_group(id, group, definition.expires);
+        for other in &definition.dependencies {
+            if **other != **id {
+                self.add_dependent(other, id);
+            }
+        }
+        if self
+            .tasks
+            .state(id)
+            .is_some_and(|state| !state.is_resolved())
+        {
+            self.link_unresolved(id);
+        }
+    }
+
+    fn link_unresolved(&mut self, id: &Arc<str>) {
+        let delay = self.resolver_delay;
+        let Some(task) = self.tasks.restored_mut(id) else {
+            return;
+        };
+        let task_id = Arc::clone(id);
+        let due = after(task.definition.deadline, delay);
+        task.deadline_timer = Some(self.timers.add(due, Timer::DeadlinePassed { task_id }));
+        let queue = self.queues.entry(task.definition.task_queue_id.clone());
+        let queue = queue.or_default();
+        let Some(run) = task.runs.last_mut() else {
+            return;
+        };
+        let (task_id, run_id) = (Arc::clone(id), run.status.run_id);
+        if let Some(key) = run.pending {
+            self.pending_count = self.pending_count.max(key.1);
+            queue.push(key, task_id, run_id);
+        } else if run.status.state == TaskState::Running {
+            queue.claimed += 1;
+            let taken_until = run.status.taken_until.unwrap_or(Timestamp::MIN);
+            let timer = Timer::ClaimExpired { task_id, run_id };
+            run.claim_timer = Some(self.timers.add(after(taken_until, delay), timer));
+        }
+    }
+
+    /// Writes the changes since the last call to the journal, if there is one.
+    ///
+    /// After an error, the journal has an earlier state than the memory.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        let Some(mut journal) = self.journal.take() else {
+            self.tables().into_iter().for_each(Stored::clear_changes);
+            return Ok(());
+        };
+        let saved = self.save_to(&mut journal);
+        self.journal = Some(journal);
+        saved
+    }
+
+    fn save_to(&mut self, journal: &mut Journal) -> io::Result<()> {
+        let mut batch = journal.batch();
+        for table in self.tables() {
+            table.write_changes(&mut batch)?;
+        }
+        if !batch.is_empty() {
+            journal.append(batch)?;
+        }
+        if journal.is_rewrite_due() {
+            let mut tables = self.tables();
+            journal.rewrite(|rewrite| {
+                let mut tables = tables.iter_mut();
+                tables.try_for_each(|table| table.write_all(rewrite))
+            })?;
+            self.tasks.set_journal(journal.reader());
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self) -> [&mut dyn Stored; 13] {
+        [
+            &mut self.tasks,
+            &mut self.sealed_groups,
+            &mut self.workers.0,
+            &mut self.index.0,
+            &mut self.objects.0,
+            &mut self.purges,
+            &mut self.secrets,
+            &mut self.pools.by_id,
+            &mut self.pools.workers,
+            &mut self.clients.by_id,
+            self.clients.roles.table_mut(),
+            &mut self.keys,
+            &mut self.blobs.0,
+        ]
+    }
+}

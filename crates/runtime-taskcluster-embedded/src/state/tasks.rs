@@ -1,0 +1,277 @@
+//! All tasks: in memory until they are resolved, and then in the journal, if there is one.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use runtime_core::queue::TaskState;
+use serde::Deserialize;
+
+use super::table::Stored;
+use super::task::Task;
+use crate::journal::{Batch, JournalReader, Rewrite, Span};
+
+/// The name in the journal.
+const TASKS: &str = "task";
+
+/// A resolved task in the journal.
+#[cfg_attr(
+    not(feature = "pages"),
+    expect(dead_code, reason = "only pages list all tasks")
+)]
+#[derive(Debug)]
+struct StoredTask {
+    value: Span,
+    task_queue_id: Arc<str>,
+    created: Timestamp,
+    state: TaskState,
+}
+
+/// A task in memory, or one that was read from the journal.
+#[derive(Debug)]
+pub(crate) enum TaskRef<'a> {
+    InMemory(&'a Task),
+    Read(Box<Task>),
+}
+
+impl Deref for TaskRef<'_> {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        match self {
+            Self::InMemory(task) => task,
+            Self::Read(task) => task,
+        }
+    }
+}
+
+/// The properties by which tasks are listed.
+#[cfg(feature = "pages")]
+#[derive(Clone, Debug)]
+pub(crate) struct TaskSummary<'a> {
+    pub(crate) id: &'a Arc<str>,
+    pub(crate) task_queue_id: &'a str,
+    pub(crate) created: Timestamp,
+    pub(crate) state: TaskState,
+}
+
+/// All tasks by id.
+///
+/// With a journal, a resolved task leaves the memory after it was written, so that a server may have many of them.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    in_memory: HashMap<Arc<str>, Task>,
+    stored: HashMap<Arc<str>, StoredTask>,
+    /// The queues of the stored tasks, each once.
+    queue_ids: HashSet<Arc<str>>,
+    changed: BTreeSet<Arc<str>>,
+    journal: Option<JournalReader>,
+    /// The links of restored tasks, until the state has them.
+    links: Vec<TaskLinks>,
+}
+
+impl Tasks {
+    pub(super) fn set_journal(&mut self, journal: JournalReader) {
+        self.journal = Some(journal);
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.in_memory.contains_key(id) || self.stored.contains_key(id)
+    }
+
+    /// Returns a task. One that cannot be read from the journal does not exist.
+    pub(crate) fn get(&self, id: &str) -> Option<TaskRef<'_>> {
+        if let Some(task) = self.in_memory.get(id) {
+            return Some(TaskRef::InMemory(task));
+        }
+        let stored = self.stored.get(id)?;
+        Some(TaskRef::Read(Box::new(self.read(stored.value)?)))
+    }
+
+    /// Returns a task to change.
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Task> {
+        if let Some((id, stored)) = self.stored.get_key_value(id) {
+            let task = self.read(stored.value)?;
+            let id = Arc::clone(id);
+            self.stored.remove(&id);
+            self.in_memory.insert(id, task);
+        }
+        let task = self.in_memory.get_mut(id)?;
+        self.changed.insert(Arc::clone(&task.id));
+        Some(task)
+    }
+
+    fn read(&self, value: Span) -> Option<Task> {
+        let bytes = self.journal.as_ref()?.read(value).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    pub(super) fn insert(&mut self, task: Task) {
+        self.changed.insert(Arc::clone(&task.id));
+        self.in_memory.insert(Arc::clone(&task.id), task);
+    }
+
+    /// Returns the state of a task.
+    pub(crate) fn state(&self, id: &str) -> Option<TaskState> {
+        let in_memory = self.in_memory.get(id).map(Task::state);
+        in_memory.or_else(|| Some(self.stored.get(id)?.state.clone()))
+    }
+
+    /// Returns the tasks that are in memory, among them all unresolved ones.
+    pub(crate) fn in_memory(&self) -> impl Iterator<Item = &Task> {
+        self.in_memory.values()
+    }
+
+    /// Returns the summaries of all tasks.
+    #[cfg(feature = "pages")]
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = TaskSummary<'_>> {
+        let in_memory = self.in_memory.values().map(|task| TaskSummary {
+            id: &task.id,
+            task_queue_id: &task.definition.task_queue_id,
+            created: task.definition.created,
+            state: task.state(),
+        });
+        let stored = self.stored.iter().map(|(id, task)| TaskSummary {
+            id,
+            task_queue_id: &task.task_queue_id,
+            created: task.created,
+            state: task.state.clone(),
+        });
+        in_memory.chain(stored)
+    }
+
+    /// Returns the links of the restored tasks in the order of creation.
+    pub(super) fn take_links(&mut self) -> Vec<TaskLinks> {
+        let mut links = std::mem::take(&mut self.links);
+        links.sort_unstable_by_key(|task| task.number);
+        links
+    }
+
+    /// Returns a restored task in memory, for a change that is not stored.
+    pub(super) fn restored_mut(&mut self, id: &str) -> Option<&mut Task> {
+        self.in_memory.get_mut(id)
+    }
+
+    fn shared_queue_id(&mut self, id: &str) -> Arc<str> {
+        if let Some(known) = self.queue_ids.get(id) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = Arc::from(id);
+        self.queue_ids.insert(Arc::clone(&new));
+        new
+    }
+}
+
+impl Stored for Tasks {
+    fn name(&self) -> &'static str {
+        TASKS
+    }
+
+    fn restore(&mut self, key: &str, value: &[u8], position: Span) -> serde_json::Result<()> {
+        let id: Arc<str> = serde_json::from_str(key)?;
+        // Resolved tasks are nearly all, so their other properties are not even parsed.
+        let head: TaskHead = serde_json::from_slice(value)?;
+        let run = head.runs.last();
+        let state = run.map_or(TaskState::Unscheduled, |run| run.status.state.clone());
+        if state.is_resolved() {
+            let stored = StoredTask {
+                value: position,
+                task_queue_id: self.shared_queue_id(&head.definition.task_queue_id),
+                created: head.definition.created,
+                state,
+            };
+            self.stored.insert(Arc::clone(&id), stored);
+        } else {
+            let task = serde_json::from_slice(value)?;
+            self.in_memory.insert(Arc::clone(&id), task);
+        }
+        self.links.push(TaskLinks {
+            id,
+            number: head.number,
+            definition: head.definition,
+        });
+        Ok(())
+    }
+
+    fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()> {
+        while let Some(id) = self.changed.pop_first() {
+            let Some(task) = self.in_memory.get(&id) else {
+                continue;
+            };
+            let value = batch.put(TASKS, &*id, task)?;
+            let state = task.state();
+            if !state.is_resolved() {
+                continue;
+            }
+            let definition = Arc::clone(&task.definition);
+            let stored = StoredTask {
+                value,
+                created: definition.created,
+                task_queue_id: self.shared_queue_id(&definition.task_queue_id),
+                state,
+            };
+            self.in_memory.remove(&id);
+            self.stored.insert(id, stored);
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, rewrite: &mut Rewrite) -> io::Result<()> {
+        for (id, task) in &self.in_memory {
+            rewrite.batch.put(TASKS, &**id, task)?;
+            rewrite.flush_if_large()?;
+        }
+        let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        for (id, stored) in &mut self.stored {
+            let value = journal.read(stored.value)?;
+            stored.value = rewrite.batch.copy(TASKS, &**id, &value)?;
+            rewrite.flush_if_large()?;
+        }
+        Ok(())
+    }
+
+    fn clear_changes(&mut self) {
+        self.changed.clear();
+    }
+}
+
+/// The parts of a stored task that are needed at the start.
+#[derive(Deserialize)]
+struct TaskHead {
+    number: u64,
+    definition: DefinitionHead,
+    runs: Vec<RunHead>,
+}
+
+/// The links of a task to its queue, its group and its dependencies.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DefinitionHead {
+    task_queue_id: String,
+    pub(super) scheduler_id: String,
+    pub(super) task_group_id: String,
+    pub(super) dependencies: Vec<String>,
+    created: Timestamp,
+    pub(super) expires: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct RunHead {
+    status: StatusHead,
+}
+
+#[derive(Deserialize)]
+struct StatusHead {
+    state: TaskState,
+}
+
+/// What other parts of the state derive from a task.
+#[derive(Debug)]
+pub(super) struct TaskLinks {
+    pub(super) id: Arc<str>,
+    /// The rank in the order of creation.
+    pub(super) number: u64,
+    pub(super) definition: DefinitionHead,
+}
