@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
-use crate::e2e::server;
+use crate::e2e::server::{self, Program};
 use crate::flags;
 use crate::generated_part::{GeneratedPart, today};
 use crate::workspace::cargo;
@@ -22,7 +22,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Soak) -> Result<()> {
         "the soak test reads process statistics from /proc, which only Linux has"
     );
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
-    let worker = server::build(sh, "worker", profile)?;
+    let worker = server::build(sh, Program::Example("worker"), profile)?;
     let soak = cargo(sh).args(["run", "--quiet", "--package", "soak"]);
     let soak = soak.args(profile).args(["--", "--worker"]).arg(worker);
     let mut soak = soak.args(["--out", OUTPUT_DIR]);

@@ -166,9 +166,14 @@ pub(crate) fn static_credentials(bootstrap: &Bootstrap) -> Result<Credentials> {
     if let Some(credentials) = &bootstrap.credentials {
         return Ok(credentials.into());
     }
+    environment_credentials().context("no credentials; `worker.credentials` may have them")
+}
+
+/// Returns the credentials that environment variables contain.
+pub(crate) fn environment_credentials() -> Result<Credentials> {
     let read = |name: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.with_context(|| format!("no credentials: set {name} or `worker.credentials`"))
+        value.with_context(|| format!("set {name}"))
     };
     let client_id = read("TASKCLUSTER_CLIENT_ID")?;
     let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);

@@ -16,6 +16,7 @@ const ROOT_URL: &str = "${TASKCLUSTER_ROOT_URL}";
 pub(crate) struct Definition {
     pub(crate) task_id: TaskId,
     pub(crate) name: String,
+    pub(crate) task: TaskDefinition,
     /// The definition with its `taskId`.
     pub(crate) body: Value,
     /// The expected state, such as `completed` or `exception/canceled`, from `extra.demo.expect`.
@@ -27,7 +28,8 @@ pub(crate) struct Definition {
 /// The deployment and the queue in which the tasks are created.
 pub(crate) struct TaskTarget<'a> {
     pub(crate) root_url: &'a str,
-    pub(crate) task_queue_id: &'a str,
+    /// The queue of all tasks. `None` for that of each definition.
+    pub(crate) task_queue_id: Option<&'a str>,
 }
 
 impl Definition {
@@ -61,15 +63,18 @@ impl Definition {
             expected: demo["expect"].as_str().map(str::to_owned),
             cancel_after: demo["cancelAfter"].as_f64().map(Duration::from_secs_f64),
             task_id,
-            name: definition.metadata.name,
+            name: definition.metadata.name.clone(),
+            task: definition,
             body,
         })
     }
 }
 
-fn fill_in(fields: &mut Map<String, Value>, name: &str, task_queue_id: &str) {
+fn fill_in(fields: &mut Map<String, Value>, name: &str, task_queue_id: Option<&str>) {
     // The worker claims from one queue; a task in another one would never run.
-    fields.insert("taskQueueId".to_owned(), json!(task_queue_id));
+    if let Some(queue) = task_queue_id {
+        fields.insert("taskQueueId".to_owned(), json!(queue));
+    }
     let now = Timestamp::now();
     for (field, hours) in [("created", 0), ("deadline", 1), ("expires", 24)] {
         let time = now + Duration::from_secs(hours * 3600);

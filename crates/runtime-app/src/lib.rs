@@ -27,6 +27,9 @@
 //! | `dev` | runs the worker with an embedded Taskcluster, for other clients |
 //! | `completions SHELL` | prints a script that completes commands and options |
 //!
+//! The package also has the program `taskcluster-dev`, a Taskcluster for one machine that keeps its state; see
+//! [`taskcluster_dev`].
+//!
 //! The [configuration](WorkerApp::engine) has the sections `worker`, `engine`, `webHooks` and `monitoring`, and
 //! `statusPort`. The engine defines the section `engine`, which is checked with the rest. Texts may refer to environment variables,
 //! files and secrets of Taskcluster, and the worker pool may override settings: see
@@ -42,6 +45,7 @@ mod bootstrap;
 mod config;
 mod connect;
 mod definition;
+mod dev_server;
 mod engine_section;
 mod hooks;
 mod local_tasks;
@@ -58,5 +62,6 @@ mod status;
 mod summary;
 mod worker_app;
 
+pub use dev_server::taskcluster_dev;
 pub use parts::AppParts;
 pub use worker_app::{NoEngine, WithEngine, WorkerApp};

@@ -16,6 +16,7 @@ use crate::args::TaskArgs;
 use crate::assembly::{App, AppInputs, temporary_folder};
 use crate::config::ConfigSource;
 use crate::definition::{Definition, TaskTarget};
+use crate::dev_server::variables;
 use crate::output;
 use crate::program::Program;
 use crate::progress::{Progress, label};
@@ -89,7 +90,7 @@ fn read_definitions(
 ) -> Result<Vec<Definition>> {
     let target = TaskTarget {
         root_url,
-        task_queue_id: &args.dev.worker.task_queue_id,
+        task_queue_id: Some(&args.dev.worker.task_queue_id),
     };
     if args.definitions.is_empty() {
         let tasks = demo_tasks.iter();
@@ -136,15 +137,9 @@ impl LocalTasks {
     }
 
     fn print_variables(&self) {
-        let credentials = self.taskcluster.credentials();
+        let variables = variables(&self.taskcluster);
         self.progress.line(format_args!(
-            "\nvariables for other clients:\n\
-             export TASKCLUSTER_ROOT_URL={}\n\
-             export TASKCLUSTER_CLIENT_ID={}\n\
-             export TASKCLUSTER_ACCESS_TOKEN={}\n",
-            self.taskcluster.root_url(),
-            credentials.client_id,
-            credentials.secrets().next().unwrap_or_default(),
+            "\nvariables for other clients:\n{variables}\n"
         ));
     }
 

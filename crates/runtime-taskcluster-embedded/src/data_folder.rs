@@ -31,7 +31,12 @@ impl DataFolder {
 
     pub(crate) fn permanent(folder: &Path) -> io::Result<Self> {
         let blobs = folder.join("artifacts");
-        fs::create_dir_all(&blobs)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        // Artifacts may be private. The folder itself may be one that others use.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&blobs)?;
         let journal = folder.to_owned();
         Ok(Self::Permanent { blobs, journal })
     }

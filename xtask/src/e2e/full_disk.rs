@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use crate::e2e::{ignored_tests, missing, server};
+use crate::e2e::server::{self, Program};
+use crate::e2e::{ignored_tests, missing};
 use crate::tools;
 
 const MOUNT_POINT: &str = "target/e2e/full-disk";
@@ -22,7 +23,7 @@ pub(super) fn run(sh: &Shell) -> Result<()> {
             "this user cannot mount a file system in a user namespace",
         ));
     }
-    let example = server::build(sh, "full_disk", &[])?;
+    let example = server::build(sh, Program::Example("full_disk"), &[])?;
     on_disk().arg(example).arg(mount_point).run()?;
     let _small_disk = sh.push_env("RUNTIME_WORKER_SMALL_DISK", mount_point);
     // One disk each: both fill it.

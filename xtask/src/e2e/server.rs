@@ -1,4 +1,4 @@
-//! Example programs that print how to reach them and serve until they are stopped.
+//! Programs that print how to reach them and serve until they are stopped.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,15 +20,25 @@ pub(super) struct Server {
 
 impl Server {
     /// Builds and starts an example; returns after it has printed this number of `export NAME=value` lines.
-    pub(super) fn start(sh: &Shell, example: &str, exports: usize) -> Result<Self> {
-        Self::start_program(&build(sh, example, &[])?, exports)
+    pub(super) fn start(sh: &Shell, example: &'static str, exports: usize) -> Result<Self> {
+        let program = build(sh, Program::Example(example), &[])?;
+        Self::start_program(&mut Command::new(program), exports)
     }
 
-    /// Starts a program that is already built.
-    pub(super) fn start_program(program: &Path, exports: usize) -> Result<Self> {
+    /// Builds the program with the embedded Taskcluster, and starts it on a free port.
+    pub(super) fn start_taskcluster(sh: &Shell) -> Result<Self> {
+        Self::start_built_taskcluster(&build(sh, TASKCLUSTER, &[])?, &[])
+    }
+
+    /// Starts the program with the embedded Taskcluster on a free port, with more arguments.
+    pub(super) fn start_built_taskcluster(program: &Path, args: &[&str]) -> Result<Self> {
         let mut command = Command::new(program);
+        Self::start_program(command.args(["--port", "0"]).args(args), 3)
+    }
+
+    fn start_program(command: &mut Command, exports: usize) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut child = child.with_context(|| format!("cannot start {}", program.display()))?;
+        let mut child = child.with_context(|| format!("cannot start {command:?}"))?;
         let output = child.stdout.take().context("stdout is piped")?;
         let mut server = Self {
             child,
@@ -84,26 +94,48 @@ impl Drop for Server {
     }
 }
 
-/// Builds an example and returns the path of the program.
+/// The program with the embedded Taskcluster.
+pub(super) const TASKCLUSTER: Program = Program::Binary("taskcluster-dev");
+
+/// A program of the workspace.
+#[derive(Clone, Copy)]
+pub(crate) enum Program {
+    Binary(&'static str),
+    Example(&'static str),
+}
+
+impl Program {
+    /// Returns the kind of target and its name, as in messages of cargo.
+    fn target(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Binary(name) => ("bin", name),
+            Self::Example(name) => ("example", name),
+        }
+    }
+}
+
+/// Builds a program and returns its path.
 ///
 /// With the features that the tests of the workspace use, so that the dependencies are not built again.
-pub(crate) fn build(sh: &Shell, example: &str, flags: &[&str]) -> Result<PathBuf> {
+pub(crate) fn build(sh: &Shell, program: Program, flags: &[&str]) -> Result<PathBuf> {
+    let (kind, name) = program.target();
     let build = cargo(sh).args(["build", "--workspace", "--all-features"]);
-    let build = build.args(["--example", example]).args(flags);
+    let build = build.args([&format!("--{kind}"), name]).args(flags);
     let messages = build
         .arg("--message-format=json-render-diagnostics")
         .read()?;
     let mut messages = messages.lines();
     messages
-        .find_map(|message| executable(message, example))
+        .find_map(|message| executable(message, program))
         .context("cargo did not report the program")
 }
 
-fn executable(message: &str, example: &str) -> Option<PathBuf> {
+fn executable(message: &str, program: Program) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
+    let (kind, name) = program.target();
     let target = &message["target"];
-    let is_example = target["name"] == example && target["kind"][0] == "example";
-    let path = message["executable"].as_str().filter(|_| is_example)?;
+    let is_program = target["name"] == name && target["kind"][0] == kind;
+    let path = message["executable"].as_str().filter(|_| is_program)?;
     Some(path.into())
 }
 
@@ -127,16 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn only_examples_are_executables() {
+    fn kind_and_name_select_the_program() {
         let message = |kind| {
             serde_json::json!({"target": {"name": "a", "kind": [kind]}, "executable": "target/a"})
                 .to_string()
         };
         assert_eq!(
-            executable(&message("example"), "a"),
+            executable(&message("example"), Program::Example("a")),
             Some("target/a".into())
         );
-        assert_eq!(executable(&message("bin"), "a"), None);
-        assert_eq!(executable("Compiling", "a"), None);
+        let binary = Program::Binary("a");
+        assert_eq!(executable(&message("bin"), binary), Some("target/a".into()));
+        assert_eq!(executable(&message("example"), binary), None);
+        assert_eq!(executable("Compiling", binary), None);
     }
 }

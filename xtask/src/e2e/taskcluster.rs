@@ -9,7 +9,7 @@ use crate::e2e::server::Server;
 /// Starts the embedded Taskcluster and runs the Python checks.
 pub(super) fn run(sh: &Shell) -> Result<()> {
     let python = python::with_packages(sh, "target/e2e/python", &["taskcluster"])?;
-    let server = Server::start(sh, "taskcluster", 3)?;
+    let server = Server::start_taskcluster(sh)?;
     python::run(sh, &python, "taskcluster/run.py", &server)?;
     server.stop(sh)
 }

@@ -46,7 +46,7 @@ impl State {
             runs: Vec::new(),
             blocked_by,
         };
-        self.task_count += 1;
+        self.task_count = self.task_count.saturating_add(1);
         let is_ready = task.blocked_by.is_empty();
         self.tasks.insert(task);
         if is_ready {
@@ -102,7 +102,7 @@ impl State {
         let Some(task) = self.tasks.get_mut(task_id) else {
             return;
         };
-        self.pending_count += 1;
+        self.pending_count = self.pending_count.saturating_add(1);
         let key = (task.definition.priority, self.pending_count);
         let mut run = Run::new(task.runs.len() as u32, reason, now);
         run.pending = Some(key);

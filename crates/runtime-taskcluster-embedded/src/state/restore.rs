@@ -63,7 +63,7 @@ impl State {
             number,
             definition,
         } = task;
-        self.task_count = self.task_count.max(number + 1);
+        self.task_count = self.task_count.max(number.saturating_add(1));
         let group = (&*definition.task_group_id, &*definition.scheduler_id);
         self.add_to_group(id, group, definition.expires);
         for other in &definition.dependencies {

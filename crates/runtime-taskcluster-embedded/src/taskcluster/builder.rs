@@ -1,7 +1,7 @@
 //! The settings of an embedded Taskcluster, and its start.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 #[must_use = "the server does not run before `start`"]
 pub struct TaskclusterBuilder {
+    address: IpAddr,
     port: u16,
     data_dir: Option<PathBuf>,
     settings: ServerSettings,
@@ -96,13 +97,23 @@ impl TaskclusterBuilder {
             strict_uploads: false,
         };
         Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             data_dir: None,
             settings,
         }
     }
 
-    /// Sets the port on 127.0.0.1. The default is 0, any free port.
+    /// Sets the address to listen on, which is part of the root URL. The default is 127.0.0.1.
+    ///
+    /// Everyone who reaches the server can read everything and has all scopes: the pages and the control endpoint need no
+    /// credentials, and there is no TLS.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Sets the port. The default is 0, any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -164,8 +175,12 @@ impl TaskclusterBuilder {
     /// Safe: the server does not run before the future completes.
     pub async fn start(self) -> Result<Taskcluster, StartError> {
         let folder = open_folder(self.data_dir.as_deref())?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let address = SocketAddr::from((self.address, self.port));
         let failed = |source| StartError::Listen { address, source };
+        if self.address.is_unspecified() {
+            let problem = "the root URL needs an address that clients can reach";
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, problem)));
+        }
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         // With port 0 the system chooses the port when the listener binds.
         let root_url = format!("http://{}", listener.local_addr().map_err(failed)?);

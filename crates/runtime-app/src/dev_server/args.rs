@@ -1,0 +1,106 @@
+//! The command line of `taskcluster-dev`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use runtime_core::TaskId;
+
+/// The end of `--help`.
+const NOTES: &str = "\
+It prints the variables that clients need, and serves until SIGTERM, SIGINT or SIGHUP. Its root URL is also a page with
+tasks, queues and workers:
+
+  taskcluster-dev --data ~/taskcluster > variables &
+  . ./variables
+  worker run --connect --task-queue-id demo/local &
+  taskcluster-dev tasks create my-task.yml --follow
+
+It is for one machine. It trusts everyone who reaches its port: the page and /control need no credentials, there is no
+TLS, and the variables give all scopes. With --data, a restart continues with the same state and the same credentials.
+To move to a real deployment, set the variables to its root URL and credentials; `tasks` works with both.";
+
+/// A Taskcluster for one machine: queue, index, artifacts, secrets, clients and worker pools, with its state in a folder.
+#[derive(Debug, Parser)]
+#[command(name = "taskcluster-dev", version, after_help = NOTES, args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServerArgs {
+    /// The folder with the state, which is created if necessary. By default the state is lost at the end.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+
+    /// The port to listen on; 0 selects a free one. Workers find the server again after a restart on the same port.
+    #[arg(long, default_value_t = 8640)]
+    pub(super) port: u16,
+
+    /// The address to listen on, which is part of the root URL. Everyone who reaches it has all scopes.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(super) address: IpAddr,
+
+    /// The time that `claimWork` waits for a task, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub(super) long_poll: u64,
+
+    /// The lifetime of a claim, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    pub(super) claim_timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create tasks and read their logs, here or on a real deployment.
+    ///
+    /// Uses the variables TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN, and
+    /// TASKCLUSTER_CERTIFICATE for temporary credentials.
+    Tasks {
+        #[command(subcommand)]
+        command: TasksCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TasksCommand {
+    /// Create tasks, and print the id and the page of each.
+    Create {
+        /// Task definitions (YAML or JSON). Missing fields except `payload` and `taskQueueId` are filled in.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+
+        /// Follow the logs, one after the other, as `tasks log --follow` does.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Print the log of the last run. The exit code is 0 if the task has completed, and otherwise 1.
+    Log {
+        /// The id of the task.
+        task_id: TaskId,
+
+        /// Wait for the run, and print the log as it is written until the task is resolved.
+        #[arg(long)]
+        follow: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn help_names_the_trust() {
+        Arguments::command().debug_assert();
+        let help = Arguments::command().render_long_help().to_string();
+        for text in ["for one machine", "trusts everyone", "[default: 127.0.0.1]"] {
+            assert!(help.contains(text), "`{text}` is not in {help}");
+        }
+    }
+}

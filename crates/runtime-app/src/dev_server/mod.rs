@@ -1,0 +1,91 @@
+//! The program `taskcluster-dev`: an embedded Taskcluster that keeps its state, and commands for tasks.
+
+mod args;
+mod log;
+mod tasks;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use runtime_core::ShutdownSource as _;
+use runtime_taskcluster_embedded::Taskcluster;
+use runtime_worker::ShutdownSignals;
+use tokio::runtime::Runtime;
+
+use self::args::{Arguments, Command, ServerArgs, TasksCommand};
+use self::tasks::Deployment;
+use crate::output;
+
+/// Runs the program `taskcluster-dev` with these arguments, of which the first is ignored, and returns its exit code.
+///
+/// Errors are written to standard error. The exit code is 0 for success, 1 for errors and for a followed task that did not
+/// complete, and 2 for wrong arguments.
+#[must_use]
+pub fn taskcluster_dev(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Fails if the output is closed, which changes nothing.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    let result = Runtime::new()
+        .context("cannot start threads")
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    result.unwrap_or_else(|error| {
+        output::error_line(format_args!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Some(Command::Tasks { command }) = arguments.command else {
+        serve(&arguments.server).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let deployment = Deployment::from_environment()?;
+    match command {
+        TasksCommand::Create { files, follow } => deployment.create(&files, follow).await,
+        TasksCommand::Log { task_id, follow } => deployment.log(&task_id, follow).await,
+    }
+}
+
+/// Serves until the first signal.
+async fn serve(args: &ServerArgs) -> Result<()> {
+    // Before the server starts: a signal right after its first line must find the handler.
+    let mut signals = ShutdownSignals::new()?;
+    let mut builder = Taskcluster::builder()
+        .address(args.address)
+        .port(args.port)
+        .claim_timeout(Duration::from_secs(args.claim_timeout))
+        .long_poll(Duration::from_secs(args.long_poll));
+    if let Some(folder) = &args.data {
+        builder = builder.data_dir(folder);
+    }
+    let taskcluster = builder.start().await?;
+    output::result(variables(&taskcluster))?;
+    output::error_line(format_args!("page: {}/", taskcluster.root_url()));
+    if args.data.is_none() {
+        output::error_line("the state is lost at the end; --data DIR keeps it");
+    }
+    signals.next().await;
+    taskcluster.stop().await;
+    Ok(())
+}
+
+/// Returns lines for a shell that export the variables of clients with all scopes.
+pub(crate) fn variables(taskcluster: &Taskcluster) -> String {
+    let credentials = taskcluster.credentials();
+    format!(
+        "export TASKCLUSTER_ROOT_URL={}\n\
+         export TASKCLUSTER_CLIENT_ID={}\n\
+         export TASKCLUSTER_ACCESS_TOKEN={}",
+        taskcluster.root_url(),
+        credentials.client_id,
+        credentials.secrets().next().unwrap_or_default(),
+    )
+}

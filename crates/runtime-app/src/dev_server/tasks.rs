@@ -1,0 +1,121 @@
+//! Commands that create tasks and follow them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use runtime_client::{Client, TaskclusterDeployment};
+use runtime_core::queue::{Queue as _, TaskState, TaskStatus};
+use runtime_core::{CredentialsWatch, TaskId};
+
+use super::log::LogReader;
+use crate::account::environment_credentials;
+use crate::definition::{Definition, TaskTarget};
+use crate::output;
+
+/// The interval at which a followed task is polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The time for the end of a live log to arrive after its task is resolved.
+const LOG_END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A deployment, with the credentials of the user.
+pub(super) struct Deployment {
+    root_url: String,
+    client: Client,
+}
+
+impl Deployment {
+    pub(super) fn from_environment() -> Result<Self> {
+        let root_url = std::env::var("TASKCLUSTER_ROOT_URL")
+            .context("set TASKCLUSTER_ROOT_URL to the root URL that the server has printed")?;
+        let credentials = environment_credentials()?;
+        let deployment = TaskclusterDeployment::new(&root_url)?;
+        let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
+        Ok(Self { root_url, client })
+    }
+
+    pub(super) async fn create(&self, files: &[PathBuf], follow: bool) -> Result<ExitCode> {
+        let target = TaskTarget {
+            root_url: &self.root_url,
+            task_queue_id: None,
+        };
+        let definitions = files.iter().map(|file| Definition::read(file, &target));
+        // All files are read first, so that a mistake in the last one creates nothing.
+        let definitions = definitions.collect::<Result<Vec<_>>>()?;
+        for Definition {
+            name,
+            task_id,
+            task,
+            ..
+        } in &definitions
+        {
+            let created = self.client.create_task(task_id, task).await;
+            created.with_context(|| format!("cannot create `{name}`"))?;
+            let root_url = self.root_url.trim_end_matches('/');
+            output::result(format_args!("{task_id} {root_url}/tasks/{task_id}"))?;
+        }
+        let mut code = ExitCode::SUCCESS;
+        for definition in definitions.iter().filter(|_| follow) {
+            let result = self.log(&definition.task_id, true).await?;
+            if result != ExitCode::SUCCESS {
+                code = result;
+            }
+        }
+        Ok(code)
+    }
+
+    /// Prints the log of the last run. The exit code tells whether the task has completed.
+    pub(super) async fn log(&self, task_id: &TaskId, follow: bool) -> Result<ExitCode> {
+        let (mut log, mut run_id) = (LogReader::new(self.client.clone(), task_id)?, 0);
+        loop {
+            let status = self.client.status(task_id).await?;
+            let run = status.runs.last();
+            if let Some(run) = run.filter(|run| run.run_id != run_id) {
+                // A retry, whose log starts again.
+                log.restart();
+                run_id = run.run_id;
+            }
+            match status.state {
+                TaskState::Completed | TaskState::Failed | TaskState::Exception => {
+                    let printed = log.print_final(run_id).await;
+                    printed.with_context(|| format!("cannot print the log of run {run_id}"))?;
+                    return Ok(exit_code(task_id, &status));
+                }
+                state if !follow => bail!("the task is {state}; --follow waits for its log"),
+                TaskState::Running => {
+                    tokio::select! {
+                        // The end of a live log, or a failure to read it: the status decides what is next.
+                        _ = log.print_live(run_id) => {}
+                        () = self.resolved(task_id, run_id) => {}
+                    }
+                }
+                _ => {}
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Waits until the run is resolved, and then for the end of its live log.
+    async fn resolved(&self, task_id: &TaskId, run_id: u32) {
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            // An error is transient, or the next call of the loop around returns it.
+            if let Ok(status) = self.client.status(task_id).await
+                && let Some(run) = status.runs.get(run_id as usize)
+                && run.state.is_resolved()
+            {
+                return tokio::time::sleep(LOG_END_TIMEOUT).await;
+            }
+        }
+    }
+}
+
+fn exit_code(task_id: &TaskId, status: &TaskStatus) -> ExitCode {
+    output::error_line(format_args!("{task_id} is {}", status.state));
+    if status.state == TaskState::Completed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
