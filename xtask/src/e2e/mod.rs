@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: checks with third-party programs, which are skipped if the machine lacks one.
 
 mod browser;
+mod crash;
 mod full_disk;
 mod metrics;
 mod oom;
@@ -73,6 +74,11 @@ const CHECKS: &[Check] = &[
         run: browser::run,
     },
     Check {
+        name: "crash",
+        description: "the development server, killed 200 times under load",
+        run: crash::run,
+    },
+    Check {
         name: "full-disk",
         description: "a task log and a worker on a full file system",
         run: full_disk::run,
@@ -111,7 +117,7 @@ const CHECKS: &[Check] = &[
 
 /// Runs the checks that need nothing but the kernel.
 pub(crate) fn run_local(sh: &Shell) -> Result<()> {
-    run(sh, &["full-disk", "oom"].map(String::from))
+    run(sh, &["crash", "full-disk", "oom"].map(String::from))
 }
 
 /// Runs the named checks, or lists all checks.
@@ -146,6 +152,7 @@ mod tests {
     #[test]
     fn modules_have_ignored_tests() {
         for module in [
+            "runtime-app/tests/it/dev_server/crash.rs",
             "runtime-worker/tests/it/disk.rs",
             "runtime-process/tests/it/cgroups.rs",
             "runtime-process/tests/it/oom_kills.rs",

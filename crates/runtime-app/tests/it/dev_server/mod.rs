@@ -1,11 +1,17 @@
 //! The program `taskcluster-dev`.
 
 mod commands;
+#[cfg(unix)]
+mod crash;
+mod load;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use runtime_core::Credentials;
+
+use self::load::Target;
 
 /// A running server, killed on drop.
 struct Server {
@@ -41,6 +47,25 @@ impl Server {
 
     fn root_url(&self) -> &str {
         self.variable("TASKCLUSTER_ROOT_URL")
+    }
+
+    fn port(&self) -> &str {
+        self.root_url().rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Returns the server as clients see it.
+    fn target(&self) -> Target {
+        let credentials = Credentials::new(
+            self.variable("TASKCLUSTER_CLIENT_ID"),
+            self.variable("TASKCLUSTER_ACCESS_TOKEN"),
+        );
+        Target::new(self.root_url(), credentials)
+    }
+
+    /// Kills the server, as `kill -9` does.
+    fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
     }
 }
 
