@@ -1,5 +1,6 @@
 //! Programs that print how to reach them and serve until they are stopped.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -31,7 +32,7 @@ impl Server {
     }
 
     /// Starts the program with the embedded Taskcluster on a free port, with more arguments.
-    pub(super) fn start_built_taskcluster(program: &Path, args: &[&str]) -> Result<Self> {
+    pub(super) fn start_built_taskcluster(program: &Path, args: &[&OsStr]) -> Result<Self> {
         let mut command = Command::new(program);
         Self::start_program(command.args(["--port", "0"]).args(args), 3)
     }
