@@ -1,8 +1,10 @@
 //! Private copies of files and folders for a task, which may change them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use runtime_core::measure_tree;
 
@@ -50,43 +52,69 @@ impl InputCopy {
 
 /// Copies a tree. Links are copied as links and never followed.
 ///
-/// Iterative, since a tree may be deeper than the stack.
+/// Iterative, since a tree may be deeper than the stack. Only subfolders wait for their turn, and share the path of their
+/// parent: an archive may have a million entries with long paths.
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
-    let mut pending = vec![Step::Copy(source.to_owned(), target.to_owned())];
+    let mut pending = Vec::new();
+    copy_entry(source, target, &mut pending)?;
     while let Some(step) = pending.pop() {
         match step {
-            Step::Copy(source, target) => copy_entry(&source, target, &mut pending)?,
-            Step::SetPermissions(target, permissions) => fs::set_permissions(target, permissions)?,
+            Step::Copy(parent, name) => {
+                let (source, target) = (parent.source.join(&name), parent.target.join(&name));
+                copy_entry(&source, &target, &mut pending)?;
+            }
+            Step::SetPermissions(folder, permissions) => {
+                fs::set_permissions(&folder.target, permissions)?;
+            }
         }
     }
     Ok(())
 }
 
-/// A step of a copy.
-enum Step {
-    Copy(PathBuf, PathBuf),
-    SetPermissions(PathBuf, fs::Permissions),
+/// A folder that is copied.
+struct CopiedFolder {
+    source: PathBuf,
+    target: PathBuf,
 }
 
-/// Copies a file or a link, or creates a folder and adds the steps for its content.
-fn copy_entry(source: &Path, target: PathBuf, pending: &mut Vec<Step>) -> io::Result<()> {
+/// A step of a copy.
+enum Step {
+    /// Copies a subfolder.
+    Copy(Arc<CopiedFolder>, OsString),
+    SetPermissions(Arc<CopiedFolder>, fs::Permissions),
+}
+
+/// Copies a file or a link, or a folder with the files and links in it, and adds the steps for its subfolders.
+fn copy_entry(source: &Path, target: &Path, pending: &mut Vec<Step>) -> io::Result<()> {
     let metadata = fs::symlink_metadata(source)?;
     if metadata.is_symlink() {
-        return copy_link(source, &target);
+        return copy_link(source, target);
     }
     if metadata.is_file() {
         // Shares the blocks of the file if the file system supports it, and copies the permissions.
         return fs::copy(source, target).map(drop);
     }
-    match fs::create_dir(&target) {
+    match fs::create_dir(target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         created => created?,
     }
-    // Below the content on the stack, because nothing can be added to a read-only folder.
-    pending.push(Step::SetPermissions(target.clone(), metadata.permissions()));
+    let folder = Arc::new(CopiedFolder {
+        source: source.to_owned(),
+        target: target.to_owned(),
+    });
+    // Below the subfolders on the stack, because nothing can be added to a read-only folder.
+    let permissions = metadata.permissions();
+    pending.push(Step::SetPermissions(Arc::clone(&folder), permissions));
     for entry in fs::read_dir(source)? {
         let entry = entry?;
-        pending.push(Step::Copy(entry.path(), target.join(entry.file_name())));
+        let (kind, name) = (entry.file_type()?, entry.file_name());
+        if kind.is_dir() {
+            pending.push(Step::Copy(Arc::clone(&folder), name));
+        } else if kind.is_symlink() {
+            copy_link(&entry.path(), &target.join(name))?;
+        } else {
+            fs::copy(entry.path(), target.join(name))?;
+        }
     }
     Ok(())
 }

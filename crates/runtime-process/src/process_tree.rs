@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process_group, setsid};
 
 use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
+use crate::child_process::StandardFiles;
 #[cfg(target_os = "linux")]
 use crate::command_watch::CommandMeter;
-use crate::child_process::StandardFiles;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;

@@ -4,6 +4,9 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The maximum number of bytes of the names and paths of a bounded listing.
+const MAX_PATH_BYTES: usize = 64 << 20;
+
 /// The result of [`list_folder`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -37,18 +40,31 @@ pub struct FolderEntry {
 ///
 /// The error of the operating system if `folder` itself cannot be read.
 pub fn list_folder(folder: &Path) -> io::Result<FolderListing> {
-    list_folder_up_to(folder, usize::MAX)
+    list(folder, usize::MAX, usize::MAX)
 }
 
-/// Lists a folder like [`list_folder`], but stops after `max_entries` files and subfolders. A task may create
-/// millions, whose names need hundreds of megabytes.
+/// Lists a folder like [`list_folder`], but stops after `max_entries` files and subfolders, or when their paths need more
+/// than 64 MiB. A task may create millions of files, and paths of some kilobytes.
 ///
 /// # Errors
 ///
 /// The error of the operating system if `folder` itself cannot be read.
 pub fn list_folder_up_to(folder: &Path, max_entries: usize) -> io::Result<FolderListing> {
+    list(folder, max_entries, MAX_PATH_BYTES)
+}
+
+/// The entries and the bytes of their paths that a listing may still add.
+struct Remaining {
+    entries: usize,
+    path_bytes: usize,
+}
+
+fn list(folder: &Path, entries: usize, path_bytes: usize) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
-    let mut remaining = max_entries;
+    let mut remaining = Remaining {
+        entries,
+        path_bytes,
+    };
     let mut pending = vec![FolderEntry {
         name: String::new(),
         path: folder.to_owned(),
@@ -75,7 +91,7 @@ fn read(
     folder: &FolderEntry,
     listing: &mut FolderListing,
     folders: &mut Vec<FolderEntry>,
-    remaining: &mut usize,
+    remaining: &mut Remaining,
 ) -> io::Result<()> {
     // A running task may have replaced the folder with a link since its parent was read.
     if !folder.name.is_empty() && !fs::symlink_metadata(&folder.path)?.is_dir() {
@@ -83,21 +99,31 @@ fn read(
     }
     for entry in fs::read_dir(&folder.path)? {
         let entry = entry?;
-        if *remaining == 0 {
+        if remaining.entries == 0 {
             listing.is_truncated = true;
             return Ok(());
         }
-        *remaining -= 1;
+        remaining.entries -= 1;
         let Ok(kind) = entry.file_type() else {
             continue;
         };
-        if kind.is_dir() {
-            folders.push(child(folder, &entry));
+        let list = if kind.is_dir() {
+            &mut *folders
         } else if kind.is_file() {
-            listing.files.push(child(folder, &entry));
+            &mut listing.files
         } else if kind.is_symlink() {
-            listing.links.push(child(folder, &entry));
-        }
+            &mut listing.links
+        } else {
+            continue;
+        };
+        let entry = child(folder, &entry);
+        let bytes = entry.name.len() + entry.path.as_os_str().len();
+        let Some(left) = remaining.path_bytes.checked_sub(bytes) else {
+            listing.is_truncated = true;
+            return Ok(());
+        };
+        remaining.path_bytes = left;
+        list.push(entry);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader, ContentEncoding,
-    S3Artifact, UploadError, Uploaded, list_folder, upload_all,
+    S3Artifact, UploadError, Uploaded, list_folder, list_folder_up_to, upload_all,
 };
 use runtime_core::{Run, TaskId, Timestamp};
 
@@ -54,6 +54,29 @@ fn links_are_listed_and_not_followed() {
     let listing = list_folder(folder.path()).expect("a folder");
     let links: Vec<_> = listing.links.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(links, ["circle", "dangling", "file", "folder"]);
+}
+
+#[test]
+fn listing_is_bounded_by_the_length_of_paths() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut folder = root.path().to_owned();
+    for _ in 0..14 {
+        folder.push("n".repeat(250));
+    }
+    std::fs::create_dir_all(&folder).expect("the path is short enough");
+    for file in 0..10_000 {
+        std::fs::write(folder.join(file.to_string()), "").expect("a file");
+    }
+    // Names and paths of 3 500 bytes each.
+    let listing = list_folder_up_to(root.path(), 100_000).expect("a folder");
+    assert!(listing.is_truncated);
+    assert!(
+        (9_000..10_000).contains(&listing.files.len()),
+        "{}",
+        listing.files.len()
+    );
+    let listing = list_folder_up_to(&folder, 100_000).expect("a folder");
+    assert_eq!((listing.is_truncated, listing.files.len()), (false, 10_000));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The fingerprint of an input: a hash over everything in it, recorded when it was fetched.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -55,30 +57,34 @@ impl Fingerprint {
 
 fn fingerprint(content: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
-    // A list instead of recursion: an archive may nest folders deeper than the stack.
-    let mut pending = vec![content.to_owned()];
-    while let Some(path) = pending.pop() {
-        if path != content {
-            let name = path.file_name().unwrap_or_default();
-            add_bytes(&mut hash, name.as_encoded_bytes());
-        }
-        add_entry(&mut hash, &path, &mut pending)?;
+    // A list instead of recursion: an archive may nest folders deeper than the stack. Entries share the path of their
+    // folder, because an archive may have a million of them.
+    let mut pending = Vec::new();
+    add_entry(&mut hash, content, &mut pending)?;
+    while let Some((folder, name)) = pending.pop() {
+        add_bytes(&mut hash, name.as_encoded_bytes());
+        add_entry(&mut hash, &folder.join(name), &mut pending)?;
     }
     Ok(hex(&hash.finalize()))
 }
 
 /// Adds a file, a link or the number of entries of a folder, which then follow with their names. Names and contents
 /// have a length prefix, so that two different trees never hash the same sequence of bytes.
-fn add_entry(hash: &mut Sha256, path: &Path, pending: &mut Vec<PathBuf>) -> io::Result<()> {
+fn add_entry(
+    hash: &mut Sha256,
+    path: &Path,
+    pending: &mut Vec<(Arc<Path>, OsString)>,
+) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
         let entries = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
         let mut names: Vec<_> = entries.collect::<io::Result<_>>()?;
-        // The order of `read_dir` differs between file systems. Reversed, because the last path is the next one.
+        // The order of `read_dir` differs between file systems. Reversed, because the last entry is the next one.
         names.sort_by(|a, b| b.cmp(a));
         hash.update(b"d");
         hash.update((names.len() as u64).to_be_bytes());
-        pending.extend(names.into_iter().map(|name| path.join(name)));
+        let folder: Arc<Path> = path.into();
+        pending.extend(names.into_iter().map(|name| (Arc::clone(&folder), name)));
     } else if metadata.is_symlink() {
         hash.update(b"l");
         add_bytes(hash, fs::read_link(path)?.as_os_str().as_encoded_bytes());

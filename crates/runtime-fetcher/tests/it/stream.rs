@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 
 use runtime_core::error_chain;
+use std::time::Duration;
+
 use runtime_fetcher::stream::{self, FetchStream, StreamBroken, StreamError};
 use runtime_fetcher::{FetchContext, Reference};
 use serde_json::{Value, json};
@@ -187,7 +189,9 @@ async fn dropped_fetch_cancels_a_moved_stream() {
         _ = fetch => panic!("server stalls"),
         Some(stream) = taken.recv() => stream,
     };
-    while let Ok(Some(_)) = stream.chunk().await {}
+    let read = async { while let Ok(Some(_)) = stream.chunk().await {} };
+    let read = tokio::time::timeout(Duration::from_secs(60), read);
+    read.await.expect("the stream ends");
     assert_eq!(stream.chunk().await, Err(StreamBroken::Cancelled));
 }
 

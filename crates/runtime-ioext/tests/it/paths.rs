@@ -88,6 +88,7 @@ fn metadata_tells_plain_files() {
 mod symlinks {
     use std::io::{Read, Write};
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use runtime_ioext::{OpenInRootError, Root, open_without_symlinks};
     use tempfile::TempDir;
@@ -196,7 +197,6 @@ mod symlinks {
     /// Another thread keeps swapping a file for a symlink; no read returns the outside file.
     #[test]
     fn swapped_symlink_is_never_followed() {
-        use std::sync::atomic::{AtomicBool, Ordering};
         let (_folder, root) = root();
         let (path, done) = (root.path().join("folder/file"), AtomicBool::new(false));
         let link = root.path().join("other");
@@ -209,19 +209,27 @@ mod symlinks {
                     std::fs::rename(&link, &path).unwrap();
                 }
             });
+            let _done = SetOnDrop(&done);
             for _ in 0..2000 {
                 if let Ok(file) = root.open_file("folder/file") {
                     assert_eq!(std::io::read_to_string(file).unwrap(), "inside");
                 }
             }
-            done.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// Ends the other thread, even if an assertion fails: its scope would wait for it forever.
+    struct SetOnDrop<'a>(&'a AtomicBool);
+
+    impl Drop for SetOnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Another thread keeps swapping a folder for a symlink; no read returns the outside file.
     #[test]
     fn swapped_folder_above_a_file_is_never_followed() {
-        use std::sync::atomic::{AtomicBool, Ordering};
         let (folder, done) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
         let whole = folder.path().canonicalize().unwrap();
         for (name, text) in [("inside", "inside"), ("outside", "outside")] {
@@ -238,12 +246,12 @@ mod symlinks {
                     std::fs::rename(&away, &inside).unwrap();
                 }
             });
+            let _done = SetOnDrop(&done);
             for _ in 0..2000 {
                 if let Ok(file) = open_without_symlinks(inside.join("file")) {
                     assert_eq!(std::io::read_to_string(file).unwrap(), "inside");
                 }
             }
-            done.store(true, Ordering::Relaxed);
         });
         // Without swapping, the file can be read.
         open_without_symlinks(inside.join("file")).unwrap();

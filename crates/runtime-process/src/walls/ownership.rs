@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, openat, statat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchown, fstat, openat,
+    statat,
 };
 
 const OPEN_FOLDER: OFlags = OFlags::RDONLY
@@ -26,20 +27,31 @@ pub(super) fn give_to(folder: &Path, user: u32) -> io::Result<()> {
     if (stat.st_uid, stat.st_gid) != (user, user) {
         fchown(&open, Some(Uid::from_raw(user)), Some(Gid::from_raw(user)))?;
     }
-    // The folders that remain to be visited, for the open one and each above it.
-    let mut levels = vec![give_entries(&open, user)?];
-    while let Some(remaining) = levels.last_mut() {
+    // The folders that remain to be visited, for the open one and each above it, with the identity of each.
+    let mut levels = vec![(identity(&stat), give_entries(&open, user)?)];
+    while let Some((_, remaining)) = levels.last_mut() {
         if let Some(name) = remaining.pop() {
             open = openat(&open, name, OPEN_FOLDER, Mode::empty())?;
-            levels.push(give_entries(&open, user)?);
+            levels.push((identity(&fstat(&open)?), give_entries(&open, user)?));
         } else {
             levels.pop();
-            if !levels.is_empty() {
+            if let Some((parent, _)) = levels.last() {
                 open = openat(&open, c"..", OPEN_FOLDER, Mode::empty())?;
+                // A process that an earlier task left behind may have moved the folder, so that `..` is outside.
+                if identity(&fstat(&open)?) != *parent {
+                    return Err(io::Error::other(
+                        "a folder was moved while it was given to a user",
+                    ));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Returns the device and the inode of a folder.
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
 /// Changes the owner of the entries of a folder. Returns the names of the folders among them.

@@ -102,7 +102,7 @@ async fn stalled_call_does_not_delay_stop() {
     let start = Instant::now();
     taskcluster.stop().await;
     assert!(stalled.await.unwrap().is_err());
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 /// Starts a Taskcluster with a running task and a declared s3 artifact, and returns the task id and

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{body, get, status};
+use crate::support::{body, get, status, wait_until};
 
 fn echo() -> Arc<dyn Handler> {
     from_fn(|request| async move {
@@ -187,9 +187,7 @@ async fn changed_certificate_is_reloaded() {
         .await
         .expect("the first certificate");
     let new = write_certificate(folder.path());
-    while seen.counter("webhook.certificate-reloads") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(|| seen.counter("webhook.certificate-reloads") > 0).await;
     connect(port, &new, &[]).await.expect("the new certificate");
     connect(port, &old, &[])
         .await
@@ -240,9 +238,7 @@ async fn invalid_certificate_keeps_the_previous_one() {
         .reload_interval(Duration::from_millis(5));
     let server = server.start().await.expect("started");
     std::fs::write(folder.path().join("cert.pem"), "half of it").expect("a file");
-    while seen.counter("webhook.certificate-errors") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(|| seen.counter("webhook.certificate-errors") > 0).await;
     assert!(seen.has_line("keeping the previous certificate"));
     connect(server.local_addr().port(), &old, &[])
         .await

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::support::{get, split, status};
+use crate::support::{get, split, status, wait_until, within_a_minute};
 
 type Client = WebSocketStream<TcpStream>;
 
@@ -50,7 +50,7 @@ async fn type_text(client: &mut Client, text: &str) {
 async fn read_until(client: &mut Client, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
-        match client.next().await {
+        match within_a_minute(client.next()).await {
             Some(Ok(Message::Binary(bytes))) => seen.push_str(&String::from_utf8_lossy(&bytes)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             other => panic!("{other:?} after {seen:?}"),
@@ -63,7 +63,7 @@ async fn read_until(client: &mut Client, text: &str) -> String {
 async fn read_close(client: &mut Client) -> (usize, u16, String) {
     let mut count = 0;
     loop {
-        match client.next().await {
+        match within_a_minute(client.next()).await {
             Some(Ok(Message::Binary(bytes))) => count += bytes.len(),
             Some(Ok(Message::Close(Some(frame)))) => {
                 return (count, frame.code.into(), frame.reason.to_string());
@@ -195,8 +195,23 @@ async fn program_ends_with_the_client() {
     let process = format!("/proc/{pid}");
     assert!(std::path::Path::new(&process).exists());
     drop(client);
-    while std::path::Path::new(&process).exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    wait_until(|| !std::path::Path::new(&process).exists()).await;
+}
+
+#[tokio::test]
+async fn shell_inherits_no_variables() {
+    let (_server, _hook, mut client) = open("env; echo end-of-variables").await;
+    let seen = read_until(&mut client, "end-of-variables").await;
+    assert!(seen.contains("TERM=xterm-256color"), "{seen}");
+    // The shell sets some itself.
+    let set_by_shell = ["PATH", "TERM", "PWD", "OLDPWD", "SHLVL", "_"];
+    let own = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let own: Vec<String> = own
+        .filter(|name| !set_by_shell.contains(&&**name))
+        .collect();
+    assert!(!own.is_empty(), "cargo sets variables");
+    for name in own {
+        assert!(!seen.contains(&format!("\n{name}=")), "{name}");
     }
 }
 
@@ -210,7 +225,7 @@ async fn dropped_shell_ends_its_sessions() {
     type_text(&mut client, "x").await;
     read_until(&mut client, "x").await;
     drop(hook);
-    while let Some(Ok(_)) = client.next().await {}
+    within_a_minute(async { while let Some(Ok(_)) = client.next().await {} }).await;
 }
 
 #[tokio::test]

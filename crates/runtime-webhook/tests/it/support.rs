@@ -1,10 +1,14 @@
 //! A client that shows the raw bytes of a response.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use runtime_core::webhook::WebHook;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+/// Far more than a loaded machine needs.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Sends a GET request with `Connection: close` and returns the whole response.
 pub(crate) async fn get(url: &str, headers: &str) -> String {
@@ -33,7 +37,7 @@ pub(crate) async fn open(hook: &WebHook, method: &str, rest: &str, headers: &str
     stream
 }
 
-/// Reads up to a text. Panics at the end of the stream.
+/// Reads up to a text. Panics at the end of the stream, and after 16 MiB.
 pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
@@ -41,8 +45,24 @@ pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
         let count = stream.read(&mut buffer).await.expect("no error");
         assert!(count > 0, "the connection ended after {seen:?}");
         seen.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
+        assert!(seen.len() < 16 << 20, "no `{text}`");
     }
     seen
+}
+
+/// Waits until a condition holds, for at most a minute.
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < MAX_WAIT, "the condition does not hold");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits for `work`, for at most a minute. Not for paused time, which would pass at once.
+pub(crate) async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(MAX_WAIT, work).await;
+    ended.expect("it ends within a minute")
 }
 
 /// Splits a URL into the address and the path.

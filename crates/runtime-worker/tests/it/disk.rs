@@ -233,7 +233,8 @@ async fn real_full_disk_fails_no_task() {
     let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a mounted disk"));
     let bed = TestBed::in_folder(&disk).await;
     let pressure = HostStats::new(&disk);
-    let worker = worker_on(&bed, pressure, 1000, &Monitor::null()).await;
+    let (monitor, recorded) = MockMonitor::new();
+    let worker = worker_on(&bed, pressure, 1000, &monitor).await;
     // A second worker without admission. It opens its caches while the disk has space.
     let settings = bed.settings().in_folder(disk.join("unrestricted"));
     let mounts = settings.mounts().open(bed.collector.tracker()).await;
@@ -266,7 +267,9 @@ async fn real_full_disk_fails_no_task() {
     let probe = disk.join("probe");
     // The probe is removed again, since the task has to fill its space too.
     let is_full = || std::fs::write(&probe, "x").is_err() || std::fs::remove_file(&probe).is_err();
+    let limit = std::time::Instant::now() + Duration::from_secs(120);
     while bed.entries("mounts/caches/folders") != [""; 0] || !is_full() {
+        assert!(std::time::Instant::now() < limit, "the disk is never full");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let unrestricted = bed.start(unrestricted);
@@ -278,8 +281,8 @@ async fn real_full_disk_fails_no_task() {
     assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     unrestricted.stop().await;
 
+    wait_until(|| recorded.has_line("not claiming: the machine is low")).await;
     let waiting = bed.create(json!({ "command": ["true"] }));
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let status = bed.taskcluster.status(&waiting).expect("an existing task");
     assert_eq!(status.state, TaskState::Pending, "the disk is full");
     std::fs::write(&go_on, "").expect("write to another disk");

@@ -83,6 +83,9 @@ impl From<Digests> for Uploaded {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn digests(length: u64, chunks: &[Bytes]) -> Digests {
@@ -102,8 +105,32 @@ mod tests {
 
     #[test]
     fn aborted_pass_joins_its_thread() {
+        let dropped = Arc::new(AtomicUsize::new(0));
         let mut digester = Digester::new(MIN_THREADED_BYTES);
-        digester.update(&Bytes::from_static(b"a"));
+        for _ in 0..3 {
+            digester.update(&Bytes::from_owner(SlowToDrop(Arc::clone(&dropped))));
+        }
         drop(digester);
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
+
+    /// Bytes that keep the thread busy.
+    struct SlowToDrop(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for SlowToDrop {
+        fn as_ref(&self) -> &[u8] {
+            b"a"
+        }
+    }
+
+    impl Drop for SlowToDrop {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it runs on the thread that hashes"
+        )]
+        fn drop(&mut self) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-use crate::support::{get, status};
+use crate::support::{get, status, wait_until, within_a_minute};
 
 use super::{ID, builder, echo, hook, lasting, server};
 
@@ -30,19 +30,19 @@ async fn id_conflict_is_logged_and_slowed_down() {
     let second = builder(&server).max_reconnect_delay(Duration::from_millis(10));
     let second = second.start().expect("started");
     let hook_of_second = hook(&second).await;
-    while !seen.has_line(&format!("check whether another client uses the id `{ID}`")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let conflict = format!("check whether another client uses the id `{ID}`");
+    wait_until(|| seen.has_line(&conflict)).await;
     // Without the second client, the first one works again.
     drop((hook_of_second, second));
-    loop {
+    let works_again = async {
         first.wait_connected(true).await;
-        if status(&get(&hook_of_first.url(), "").await) == 200 {
-            break;
+        while status(&get(&hook_of_first.url(), "").await) != 200 {
+            // The server still had the last session of the second client.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            first.wait_connected(true).await;
         }
-        // The server still had the last session of the second client.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    within_a_minute(works_again).await;
 }
 
 /// Forwards connections to a port. Open connections lose all data once they are frozen.
@@ -184,9 +184,7 @@ async fn foreign_server_is_reported() {
             let _ = stream.read(&mut head).await;
             stream.write_all(answer.as_bytes()).await.expect("a write");
             drop((stream, listener));
-            while !seen.has_line(part) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            wait_until(|| seen.has_line(part)).await;
         };
         tokio::select! {
             result = attach => panic!("{result:?}"),

@@ -1,6 +1,7 @@
 //! A plugin that blocks or panics at a stage of a task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::TaskError;
@@ -61,11 +62,9 @@ impl StageHook {
 
     /// Waits until a task has reached the stage.
     pub(super) async fn reached(&self) {
-        self.reached
-            .acquire()
-            .await
-            .expect("an open semaphore")
-            .forget();
+        let reached = tokio::time::timeout(Duration::from_secs(60), self.reached.acquire()).await;
+        let reached = reached.expect("a task reaches the stage");
+        reached.expect("an open semaphore").forget();
     }
 
     /// Returns the number of disposed task plugins.
