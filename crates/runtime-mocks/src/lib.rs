@@ -45,8 +45,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod authorizer;
-#[cfg(feature = "worker")]
-mod engine;
 mod monitor;
 mod queue;
 mod task;
@@ -62,7 +60,7 @@ pub use runtime_taskcluster_embedded as taskcluster;
 
 pub use authorizer::MockAuthorizer;
 #[cfg(feature = "worker")]
-pub use engine::MockEngine;
+pub use conformance::MockEngine;
 pub use monitor::{LogLine, MockMonitor, RecordedSpan, ReportedIncident};
 pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
 pub use runtime_core::clock::MockClock;

@@ -55,7 +55,12 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     (
         "runtime-process",
-        &["runtime-core", "runtime-sandbox", "runtime-worker"],
+        &[
+            "runtime-core",
+            "runtime-sandbox",
+            "runtime-webhook",
+            "runtime-worker",
+        ],
     ),
     ("runtime-taskcluster-embedded", &["runtime-core"]),
     (

@@ -1,6 +1,5 @@
 //! An engine with an environment, and tasks that run in it.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +25,8 @@ const HANG_LIMIT: Duration = Duration::from_secs(120);
 /// The time that a killed task has.
 pub(super) const KILL_TIME: Duration = Duration::from_secs(2);
 
-/// Runs a claim about an engine.
-///
-/// # Panics
-///
-/// Panics if the claim is wrong.
-pub fn check_engine<U: EngineUnderTest, F: Future<Output = ()>>(
+/// Prepares an engine and runs a claim about it.
+pub(super) fn run_engine_test<U: EngineUnderTest, F: Future<Output = ()>>(
     under_test: U,
     claim: impl FnOnce(EngineTest<U>) -> F,
 ) {
@@ -101,7 +96,7 @@ pub(super) fn storage_content(environment: &Environment) -> Vec<String> {
 }
 
 /// An engine with an environment.
-pub struct EngineTest<U> {
+pub(super) struct EngineTest<U> {
     pub(super) under_test: U,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) environment: Environment,
@@ -119,14 +114,6 @@ pub(super) struct EndedTask {
     pub(super) log: String,
     pub(super) exit: Exit,
     pub(super) result: Arc<dyn ResultSet>,
-}
-
-impl<U> fmt::Debug for EngineTest<U> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineTest")
-            .field("engine", &self.engine)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<U: EngineUnderTest> EngineTest<U> {

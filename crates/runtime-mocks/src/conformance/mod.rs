@@ -30,11 +30,10 @@
 //! ```
 
 mod at_every_await;
-#[doc(hidden)]
-pub mod engine;
+mod engine;
 mod engine_test;
-#[doc(hidden)]
-pub mod plugin;
+mod mock_engine;
+mod plugin;
 mod script;
 
 use std::sync::Arc;
@@ -44,7 +43,8 @@ use runtime_worker::{Engine, Plugin};
 use serde_json::Value;
 
 #[doc(hidden)]
-pub use self::engine_test::check_engine;
+pub use self::engine::check_engine;
+pub use self::mock_engine::MockEngine;
 #[doc(hidden)]
 pub use self::plugin::check_plugin;
 pub use self::script::{Step, shell_script};
@@ -88,7 +88,38 @@ pub trait PluginUnderTest: Send + Sync + 'static {
 #[macro_export]
 macro_rules! engine_suite {
     ($engine:expr) => {
-        $crate::__conformance_tests! { $engine; check_engine; engine;
+        $crate::__engine_claims! { [$crate::__conformance_tests] [$engine; check_engine;] }
+    };
+}
+
+/// Expands to a test for each claim about a plugin, given an expression of a type that implements
+/// [`PluginUnderTest`](crate::conformance::PluginUnderTest).
+#[macro_export]
+macro_rules! plugin_suite {
+    ($plugin:expr) => {
+        $crate::__plugin_claims! { [$crate::__conformance_tests] [$plugin; check_plugin;] }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ($subject:expr; $check:ident; $($claim:ident)*) => {
+        $(
+            #[test]
+            fn $claim() {
+                $crate::conformance::$check($subject, stringify!($claim));
+            }
+        )*
+    };
+}
+
+/// Passes the names of the claims about engines to a macro: the only list of them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __engine_claims {
+    ([$($macro:tt)+] [$($argument:tt)*]) => {
+        $($macro)+! { $($argument)*
             name_is_set schema_is_an_object payload_fits_schema capabilities_are_unique documentation_has_titles
             hostile_payloads_are_refused refused_payload_leaves_nothing
 
@@ -125,29 +156,16 @@ macro_rules! engine_suite {
     };
 }
 
-/// Expands to a test for each claim about a plugin, given an expression of a type that implements
-/// [`PluginUnderTest`](crate::conformance::PluginUnderTest).
+/// Passes the names of the claims about plugins to a macro: the only list of them.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! plugin_suite {
-    ($plugin:expr) => {
-        $crate::__conformance_tests! { $plugin; check_plugin; plugin;
+macro_rules! __plugin_claims {
+    ([$($macro:tt)+] [$($argument:tt)*]) => {
+        $($macro)+! { $($argument)*
             name_is_set schema_is_an_object payload_fits_schema documentation_has_titles
             hostile_payloads_do_not_panic requirements_suffice task_reaches_its_end task_may_be_killed
             task_may_fail task_may_be_stopped_early exception_follows_each_stage dispose_follows_each_stage
             cancelled_stages_can_be_disposed tasks_run_concurrently nothing_is_left
         }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance_tests {
-    ($subject:expr; $check:ident; $module:ident; $($claim:ident)*) => {
-        $(
-            #[test]
-            fn $claim() {
-                $crate::conformance::$check($subject, $crate::conformance::$module::$claim);
-            }
-        )*
     };
 }

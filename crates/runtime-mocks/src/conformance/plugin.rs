@@ -1,7 +1,7 @@
 //! The claims about plugins.
 
-use std::fmt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,19 +20,16 @@ use tempfile::TempDir;
 use super::PluginUnderTest;
 use super::at_every_await::drop_at_every_await;
 use super::engine_test::{KILL_TIME, block_on, storage_content, test_environment, wait_until};
+use super::mock_engine::MockEngine;
 use super::script::Step;
-use crate::engine::MockEngine;
 use crate::task::TestTask;
 
-/// Runs a claim about a plugin.
+/// Checks the claim of this name about a plugin.
 ///
 /// # Panics
 ///
 /// Panics if the claim is wrong.
-pub fn check_plugin<U: PluginUnderTest, F: Future<Output = ()>>(
-    under_test: U,
-    claim: impl FnOnce(PluginTest) -> F,
-) {
+pub fn check_plugin<U: PluginUnderTest>(under_test: U, claim: &str) {
     block_on(async {
         let (environment, folder) = test_environment();
         let test = PluginTest {
@@ -41,24 +38,30 @@ pub fn check_plugin<U: PluginUnderTest, F: Future<Output = ()>>(
             environment,
             _folder: folder,
         };
-        claim(test).await;
+        claim_about(test, claim).await;
     });
 }
 
+macro_rules! dispatch {
+    ($($claim:ident)*) => {
+        /// Returns the check of a claim.
+        fn claim_about(test: PluginTest, claim: &str) -> Pin<Box<dyn Future<Output = ()>>> {
+            match claim {
+                $(stringify!($claim) => Box::pin($claim(test)),)*
+                _ => panic!("unknown claim `{claim}`"),
+            }
+        }
+    };
+}
+
+crate::__plugin_claims! { [dispatch] [] }
+
 /// A plugin with an environment.
-pub struct PluginTest {
+struct PluginTest {
     plugin: Arc<dyn Plugin>,
     payload: Value,
     environment: Environment,
     _folder: TempDir,
-}
-
-impl fmt::Debug for PluginTest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PluginTest")
-            .field("plugin", &self.plugin)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A task with the plugin.
@@ -227,19 +230,19 @@ impl SandboxBuilder for LimitedBuilder {
     }
 }
 
-pub async fn name_is_set(test: PluginTest) {
+async fn name_is_set(test: PluginTest) {
     let name = test.plugin.name();
     assert!((1..=32).contains(&name.len()), "{name:?}");
     assert!(!name.contains(char::is_whitespace), "{name:?}");
 }
 
-pub async fn schema_is_an_object(test: PluginTest) {
+async fn schema_is_an_object(test: PluginTest) {
     if let Some(schema) = test.plugin.payload_schema() {
         PayloadSchema::merge([("plugin", schema)]).expect("a valid schema");
     }
 }
 
-pub async fn payload_fits_schema(test: PluginTest) {
+async fn payload_fits_schema(test: PluginTest) {
     if let Some(schema) = test.plugin.payload_schema() {
         let schema = PayloadSchema::merge([("plugin", schema)]).expect("a valid schema");
         let checked = schema.check(&test.payload);
@@ -249,13 +252,13 @@ pub async fn payload_fits_schema(test: PluginTest) {
     checked.expect("the payload of the suite is valid");
 }
 
-pub async fn documentation_has_titles(test: PluginTest) {
+async fn documentation_has_titles(test: PluginTest) {
     for section in test.plugin.documentation() {
         assert!(!section.title.is_empty() && !section.content.is_empty());
     }
 }
 
-pub async fn hostile_payloads_do_not_panic(test: PluginTest) {
+async fn hostile_payloads_do_not_panic(test: PluginTest) {
     let values = [
         Value::Null,
         json!(-1),
@@ -284,7 +287,7 @@ pub async fn hostile_payloads_do_not_panic(test: PluginTest) {
     }
 }
 
-pub async fn requirements_suffice(test: PluginTest) {
+async fn requirements_suffice(test: PluginTest) {
     let mut task = test.task(&[]).await;
     let built = test.run_stages(&mut task, "build_sandbox").await;
     built.expect("an engine with the required capabilities suffices");
@@ -292,14 +295,14 @@ pub async fn requirements_suffice(test: PluginTest) {
         .await;
 }
 
-pub async fn task_reaches_its_end(test: PluginTest) {
+async fn task_reaches_its_end(test: PluginTest) {
     let mut task = test.task(&[Step::Print("out".to_owned())]).await;
     let ended = test.run_stages(&mut task, "stopped").await;
     ended.expect("the plugin has no error");
     task.finish(Verdict::Success).await;
 }
 
-pub async fn task_may_be_killed(test: PluginTest) {
+async fn task_may_be_killed(test: PluginTest) {
     let mut task = test.task(&[Step::Wait]).await;
     let started = test.run_stages(&mut task, "started").await;
     started.expect("the plugin has no error");
@@ -308,21 +311,21 @@ pub async fn task_may_be_killed(test: PluginTest) {
         .await;
 }
 
-pub async fn task_may_fail(test: PluginTest) {
+async fn task_may_fail(test: PluginTest) {
     let mut task = test.task(&[Step::Exit(1)]).await;
     let ended = test.run_stages(&mut task, "stopped").await;
     ended.expect("the plugin has no error");
     task.finish(Verdict::Failure).await;
 }
 
-pub async fn task_may_be_stopped_early(test: PluginTest) {
+async fn task_may_be_stopped_early(test: PluginTest) {
     let task = test.task(&[]).await;
     task.task.controller().cancel();
     task.fail(Resolution::Abandoned(StopReason::Cancelled))
         .await;
 }
 
-pub async fn exception_follows_each_stage(test: PluginTest) {
+async fn exception_follows_each_stage(test: PluginTest) {
     for stage in STAGES {
         let mut task = test.task(&[]).await;
         let reached = test.run_stages(&mut task, stage).await;
@@ -332,7 +335,7 @@ pub async fn exception_follows_each_stage(test: PluginTest) {
     }
 }
 
-pub async fn dispose_follows_each_stage(test: PluginTest) {
+async fn dispose_follows_each_stage(test: PluginTest) {
     for stage in STAGES {
         let mut task = test.task(&[]).await;
         let reached = test.run_stages(&mut task, stage).await;
@@ -343,7 +346,7 @@ pub async fn dispose_follows_each_stage(test: PluginTest) {
     }
 }
 
-pub async fn cancelled_stages_can_be_disposed(test: PluginTest) {
+async fn cancelled_stages_can_be_disposed(test: PluginTest) {
     let (_task, run) = test.run(&test.payload, &[]);
     let created = drop_at_every_await(|| test.plugin.new_task_plugin(&run)).await;
     if let Some(plugin) = created.expect("the payload of the suite is valid") {
@@ -364,7 +367,7 @@ pub async fn cancelled_stages_can_be_disposed(test: PluginTest) {
     }
 }
 
-pub async fn tasks_run_concurrently(test: PluginTest) {
+async fn tasks_run_concurrently(test: PluginTest) {
     let (mut first, mut second) = (test.task(&[]).await, test.task(&[]).await);
     let (a, b) = tokio::join!(
         test.run_stages(&mut first, "stopped"),
@@ -378,7 +381,7 @@ pub async fn tasks_run_concurrently(test: PluginTest) {
     );
 }
 
-pub async fn nothing_is_left(test: PluginTest) {
+async fn nothing_is_left(test: PluginTest) {
     let mut task = test.task(&[]).await;
     let ended = test.run_stages(&mut task, "stopped").await;
     ended.expect("the plugin has no error");

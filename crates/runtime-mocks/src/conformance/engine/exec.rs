@@ -43,7 +43,7 @@ async fn output(mut process: ExecProcess) -> (String, Exit) {
     (text, exit)
 }
 
-pub async fn exec_runs_in_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_runs_in_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -53,7 +53,7 @@ pub async fn exec_runs_in_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(task.end().await.read("file").await, "written");
 }
 
-pub async fn exec_exit_code_is_reported<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_exit_code_is_reported<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -61,7 +61,7 @@ pub async fn exec_exit_code_is_reported<U: EngineUnderTest>(test: EngineTest<U>)
     assert_eq!(output(process).await, ("out\n".to_owned(), Exit::Code(7)));
 }
 
-pub async fn exec_reads_input<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_reads_input<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -71,7 +71,7 @@ pub async fn exec_reads_input<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(output(process).await.0, "typed");
 }
 
-pub async fn exec_separates_errors<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_separates_errors<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -85,7 +85,7 @@ pub async fn exec_separates_errors<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(errors, "err\n");
 }
 
-pub async fn exec_has_a_terminal<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_has_a_terminal<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -104,7 +104,7 @@ pub async fn exec_has_a_terminal<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(output(started).await.0, "pipe\n");
 }
 
-pub async fn exec_ends_with_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_ends_with_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -114,7 +114,7 @@ pub async fn exec_ends_with_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
     assert!(!exit.success(), "{exit}");
 }
 
-pub async fn exec_can_be_dropped<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_can_be_dropped<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -126,7 +126,7 @@ pub async fn exec_can_be_dropped<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(task.end().await.exit, Exit::Killed);
 }
 
-pub async fn exec_after_the_end_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_after_the_end_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
@@ -138,7 +138,7 @@ pub async fn exec_after_the_end_is_refused<U: EngineUnderTest>(test: EngineTest<
     );
 }
 
-pub async fn exec_of_missing_program_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_of_missing_program_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };

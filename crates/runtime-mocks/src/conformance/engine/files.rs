@@ -36,7 +36,7 @@ fn owned(files: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-pub async fn file_is_opened<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn file_is_opened<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[folder("a"), write("a/file", "text")]).await;
     for path in ["a/file", "./a/file"] {
         assert_eq!(ended.read(path).await, "text");
@@ -47,7 +47,7 @@ pub async fn file_is_opened<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(read(file).await, "text");
 }
 
-pub async fn missing_file_is_reported<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn missing_file_is_reported<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[write("file", "text")]).await;
     for path in ["missing", "a/missing", "file/x"] {
         let error = open_error(&ended, path).await;
@@ -56,7 +56,7 @@ pub async fn missing_file_is_reported<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn file_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn file_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[print("x")]).await;
     for path in ["../x", "/etc/passwd", "a/../../x"] {
         let error = open_error(&ended, path).await;
@@ -64,7 +64,7 @@ pub async fn file_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn link_out_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn link_out_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         link("file", "/etc/passwd"),
         link("folder", "/etc"),
@@ -83,7 +83,7 @@ pub async fn link_out_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     assert!(walked.is_err());
 }
 
-pub async fn link_inside_is_followed<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn link_inside_is_followed<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         folder("a"),
         write("a/file", "text"),
@@ -96,13 +96,13 @@ pub async fn link_inside_is_followed<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn folder_is_no_file<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_is_no_file<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[folder("a")]).await;
     let error = open_error(&ended, "a").await;
     assert!(matches!(error, ExtractError::NotAFile { .. }), "{error:?}");
 }
 
-pub async fn file_is_no_folder<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn file_is_no_folder<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[write("file", "text")]).await;
     let error = ended.result.walk_folder("file", 1000).await;
     let error = error.map(drop).expect_err("no folder");
@@ -112,7 +112,7 @@ pub async fn file_is_no_folder<U: EngineUnderTest>(test: EngineTest<U>) {
     );
 }
 
-pub async fn folder_is_walked<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_is_walked<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         folder("out/deep/deeper"),
         folder("out/empty"),
@@ -133,7 +133,7 @@ pub async fn folder_is_walked<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(walk(&ended, "out/empty").await, []);
 }
 
-pub async fn folder_walk_is_bounded<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_walk_is_bounded<U: EngineUnderTest>(test: EngineTest<U>) {
     let mut steps = vec![folder("out")];
     steps.extend((0..20).map(|it| write(&format!("out/{it}"), "")));
     let ended = test.run(&steps).await;
@@ -149,7 +149,7 @@ pub async fn folder_walk_is_bounded<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn link_circle_ends<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn link_circle_ends<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         folder("out"),
         write("out/file", "text"),
@@ -160,7 +160,7 @@ pub async fn link_circle_ends<U: EngineUnderTest>(test: EngineTest<U>) {
     assert_eq!(walk(&ended, "out").await, owned(&[("file", "text")]));
 }
 
-pub async fn walk_leaves_out_links_out<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn walk_leaves_out_links_out<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         folder("out"),
         write("out/file", "text"),
@@ -175,7 +175,7 @@ pub async fn walk_leaves_out_links_out<U: EngineUnderTest>(test: EngineTest<U>) 
     assert_eq!(skipped.len(), 3, "{skipped:?}");
 }
 
-pub async fn files_outlive_the_sandbox<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn files_outlive_the_sandbox<U: EngineUnderTest>(test: EngineTest<U>) {
     let task = test.start(&[write("file", "text")]).await;
     let result = task.sandbox.wait().await.expect("the engine works");
     drop(task);
@@ -183,7 +183,7 @@ pub async fn files_outlive_the_sandbox<U: EngineUnderTest>(test: EngineTest<U>) 
     assert_eq!(read(file).await, "text");
 }
 
-pub async fn cancelled_walk_is_repeatable<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn cancelled_walk_is_repeatable<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[folder("out"), write("out/file", "text")]).await;
     let result = &ended.result;
     let walked = drop_at_every_await(|| result.walk_folder("out", 1000)).await;

@@ -10,17 +10,47 @@ mod payload;
 mod proxies;
 mod stops;
 
-pub use self::env::*;
-pub use self::exec::*;
-pub use self::exit::*;
-pub use self::files::*;
-pub use self::mounts::*;
-pub use self::output::*;
-pub use self::payload::*;
-pub use self::proxies::*;
-pub use self::stops::*;
+use self::env::*;
+use self::exec::*;
+use self::exit::*;
+use self::files::*;
+use self::mounts::*;
+use self::output::*;
+use self::payload::*;
+use self::proxies::*;
+use self::stops::*;
 
+use std::pin::Pin;
+
+use super::EngineUnderTest;
+use super::engine_test::{EngineTest, run_engine_test};
 use super::script::Step;
+
+/// Checks the claim of this name about an engine.
+///
+/// # Panics
+///
+/// Panics if the claim is wrong.
+pub fn check_engine<U: EngineUnderTest>(under_test: U, claim: &str) {
+    run_engine_test(under_test, |test| claim_about(test, claim));
+}
+
+macro_rules! dispatch {
+    ($($claim:ident)*) => {
+        /// Returns the check of a claim.
+        fn claim_about<'a, U: EngineUnderTest>(
+            test: EngineTest<U>,
+            claim: &str,
+        ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+            match claim {
+                $(stringify!($claim) => Box::pin($claim(test)),)*
+                _ => panic!("unknown claim `{claim}`"),
+            }
+        }
+    };
+}
+
+crate::__engine_claims! { [dispatch] [] }
 
 pub(super) fn print(text: &str) -> Step {
     Step::Print(text.to_owned())

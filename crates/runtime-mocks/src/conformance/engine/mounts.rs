@@ -37,13 +37,13 @@ fn read(path: &str) -> Step {
     Step::Read(path.to_owned())
 }
 
-pub async fn folder_starts_empty<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_starts_empty<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [print("begin"), Step::List(".".to_owned()), print("end")];
     let ended = test.run(&steps).await;
     assert!(ended.log.contains("begin\nend\n"), "{}", ended.log);
 }
 
-pub async fn folder_is_not_shared<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_is_not_shared<U: EngineUnderTest>(test: EngineTest<U>) {
     let first = test.run(&[write("file", "secret of a task")]).await;
     let second = test.run(&[read("file"), print("end")]).await;
     second.assert_printed("end");
@@ -51,7 +51,7 @@ pub async fn folder_is_not_shared<U: EngineUnderTest>(test: EngineTest<U>) {
     drop(first);
 }
 
-pub async fn folder_changes_are_kept<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_changes_are_kept<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_folders(&test, FolderAccess::ReadWrite).await {
         let folder = test.host_folder("cache", "old");
         let steps = [
@@ -68,7 +68,7 @@ pub async fn folder_changes_are_kept<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn folder_content_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_content_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_folders(&test, FolderAccess::ReadWrite).await {
         let folder = test.host_folder("cache", "content\n");
         let attach = |it: &mut dyn SandboxBuilder| {
@@ -79,7 +79,7 @@ pub async fn folder_content_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn read_only_folder_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn read_only_folder_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_folders(&test, FolderAccess::ReadOnly).await {
         let folder = test.host_folder("fixed", "content\n");
         let attach = |it: &mut dyn SandboxBuilder| {
@@ -90,7 +90,7 @@ pub async fn read_only_folder_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn read_only_folder_is_unchanged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn read_only_folder_is_unchanged<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_folders(&test, FolderAccess::ReadOnly).await {
         let folder = test.host_folder("fixed", "old");
         let steps = [
@@ -132,7 +132,7 @@ async fn ways<U: EngineUnderTest>(test: &EngineTest<U>) -> Vec<Attach> {
     ways
 }
 
-pub async fn folder_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let folder = test.host_folder("cache", "");
     for attach in ways(&test).await {
         for target in ["", ".", "..", "../x", "a/../../x", "/x"] {
@@ -142,7 +142,7 @@ pub async fn folder_outside_is_refused<U: EngineUnderTest>(test: EngineTest<U>) 
     }
 }
 
-pub async fn folder_at_used_target_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn folder_at_used_target_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let folder = test.host_folder("cache", "");
     for attach in ways(&test).await {
         let mut builder = test.builder().await;
@@ -153,7 +153,7 @@ pub async fn folder_at_used_target_is_refused<U: EngineUnderTest>(test: EngineTe
     }
 }
 
-pub async fn missing_folder_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn missing_folder_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let missing = test.host_folder("cache", "").join("missing");
     for attach in ways(&test).await {
         let mut builder = test.builder().await;
@@ -163,7 +163,7 @@ pub async fn missing_folder_is_refused<U: EngineUnderTest>(test: EngineTest<U>) 
     }
 }
 
-pub async fn copy_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn copy_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_copies(&test).await {
         let folder = test.host_folder("input", "content\n");
         let file = folder.join("deep/file");
@@ -173,7 +173,7 @@ pub async fn copy_is_read<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn copy_protects_the_original<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn copy_protects_the_original<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_copies(&test).await {
         let folder = test.host_folder("input", "old");
         let steps = [
@@ -191,7 +191,7 @@ pub async fn copy_protects_the_original<U: EngineUnderTest>(test: EngineTest<U>)
     }
 }
 
-pub async fn copy_of_folder_is_complete<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn copy_of_folder_is_complete<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_copies(&test).await {
         let folder = test.host_folder("input", "one\n");
         std::fs::write(folder.join("two"), "two\n").expect("a folder of the test");

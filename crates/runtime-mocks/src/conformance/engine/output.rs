@@ -7,16 +7,16 @@ use crate::conformance::EngineUnderTest;
 use crate::conformance::engine_test::EngineTest;
 use crate::conformance::script::Step;
 
-pub async fn output_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     test.run(&[print("out")]).await.assert_printed("out");
 }
 
-pub async fn output_of_errors_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_of_errors_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[Step::PrintError("err".to_owned())]).await;
     ended.assert_printed("err");
 }
 
-pub async fn output_keeps_its_order<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_keeps_its_order<U: EngineUnderTest>(test: EngineTest<U>) {
     let steps = [
         print("one"),
         Step::PrintError("two".to_owned()),
@@ -27,12 +27,12 @@ pub async fn output_keeps_its_order<U: EngineUnderTest>(test: EngineTest<U>) {
     assert!(log.contains("one\ntwo\nthree\nfour\n"), "{log}");
 }
 
-pub async fn output_without_line_feed_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_without_line_feed_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     let log = test.run(&[Step::PrintText("last".to_owned())]).await.log;
     assert!(log.contains("last"), "{log}");
 }
 
-pub async fn output_is_complete<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_is_complete<U: EngineUnderTest>(test: EngineTest<U>) {
     const LINES: u32 = 50_000;
     let log = test.run(&[Step::PrintLines(LINES)]).await.log;
     let lines = log.lines().filter_map(|it| it.strip_prefix("line "));
@@ -40,13 +40,13 @@ pub async fn output_is_complete<U: EngineUnderTest>(test: EngineTest<U>) {
     assert!(lines.eq(expected), "lines are lost or in another order");
 }
 
-pub async fn output_of_a_failed_task_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_of_a_failed_task_is_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     let ended = test.run(&[print("before"), Step::Exit(1)]).await;
     assert_eq!(ended.exit, Exit::Code(1));
     assert!(ended.log.contains("before\n"), "{}", ended.log);
 }
 
-pub async fn output_has_no_secrets<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn output_has_no_secrets<U: EngineUnderTest>(test: EngineTest<U>) {
     let (task, run) = test.task(&[print("the word is hush-hush-hush")]);
     let added = task.context().redactor().add("hush-hush-hush");
     added.expect("a long secret");
@@ -59,13 +59,13 @@ pub async fn output_has_no_secrets<U: EngineUnderTest>(test: EngineTest<U>) {
     assert!(!log.contains("hush"), "{log}");
 }
 
-pub async fn input_is_closed<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn input_is_closed<U: EngineUnderTest>(test: EngineTest<U>) {
     test.run(&[Step::Echo, print("end")])
         .await
         .assert_printed("end");
 }
 
-pub async fn leftover_processes_end<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn leftover_processes_end<U: EngineUnderTest>(test: EngineTest<U>) {
     // It would otherwise hold the output open for longer than a test may take.
     let ended = test.run(&[Step::LeaveProcess, print("end")]).await;
     ended.assert_printed("end");

@@ -9,17 +9,17 @@ use super::print;
 use crate::conformance::EngineUnderTest;
 use crate::conformance::engine_test::{EngineTest, assert_malformed};
 
-pub async fn name_is_set<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn name_is_set<U: EngineUnderTest>(test: EngineTest<U>) {
     let name = test.engine.name();
     assert!((1..=32).contains(&name.len()), "{name:?}");
     assert!(!name.contains(char::is_whitespace), "{name:?}");
 }
 
-pub async fn schema_is_an_object<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn schema_is_an_object<U: EngineUnderTest>(test: EngineTest<U>) {
     PayloadSchema::merge([("engine", test.engine.payload_schema())]).expect("a valid schema");
 }
 
-pub async fn payload_fits_schema<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn payload_fits_schema<U: EngineUnderTest>(test: EngineTest<U>) {
     let schema = PayloadSchema::merge([("engine", test.engine.payload_schema())]);
     let payload = test.under_test.payload(&[print("well")]);
     let checked = schema.expect("a valid schema").check(&payload);
@@ -28,13 +28,13 @@ pub async fn payload_fits_schema<U: EngineUnderTest>(test: EngineTest<U>) {
     checked.expect("the payload of the suite is valid");
 }
 
-pub async fn capabilities_are_unique<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn capabilities_are_unique<U: EngineUnderTest>(test: EngineTest<U>) {
     let capabilities = test.engine.capabilities();
     let unique: HashSet<_> = capabilities.iter().collect();
     assert_eq!(unique.len(), capabilities.len());
 }
 
-pub async fn documentation_has_titles<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn documentation_has_titles<U: EngineUnderTest>(test: EngineTest<U>) {
     for section in test.engine.documentation() {
         assert!(!section.title.is_empty() && !section.content.is_empty());
     }
@@ -67,7 +67,7 @@ fn hostile_payloads(valid: &Value) -> Vec<Value> {
     payloads
 }
 
-pub async fn hostile_payloads_are_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn hostile_payloads_are_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let schema = PayloadSchema::merge([("engine", test.engine.payload_schema())]);
     let schema = schema.expect("a valid schema");
     for payload in hostile_payloads(&test.under_test.payload(&[print("well")])) {
@@ -85,7 +85,7 @@ pub async fn hostile_payloads_are_refused<U: EngineUnderTest>(test: EngineTest<U
     }
 }
 
-pub async fn refused_payload_leaves_nothing<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn refused_payload_leaves_nothing<U: EngineUnderTest>(test: EngineTest<U>) {
     for payload in hostile_payloads(&test.under_test.payload(&[print("well")])) {
         let (_task, run) = test.task_with(payload);
         drop(test.engine.new_sandbox_builder(&run).await);

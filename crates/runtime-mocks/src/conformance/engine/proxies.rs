@@ -60,7 +60,7 @@ async fn url<U: EngineUnderTest>(test: &EngineTest<U>) -> (EndedTask, String) {
     (ended, url)
 }
 
-pub async fn proxy_is_reached<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn proxy_is_reached<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_proxies(&test).await
         && let Some(ended) = request(&test).await
     {
@@ -68,7 +68,7 @@ pub async fn proxy_is_reached<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn proxy_receives_path<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn proxy_receives_path<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_proxies(&test).await
         && let Some(ended) = request(&test).await
     {
@@ -76,7 +76,7 @@ pub async fn proxy_receives_path<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn proxy_url_differs_for_tasks<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn proxy_url_differs_for_tasks<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_proxies(&test).await {
         let (first, second) = (url(&test).await.1, url(&test).await.1);
         assert!(!first.ends_with('/') && !first.is_empty());
@@ -84,7 +84,7 @@ pub async fn proxy_url_differs_for_tasks<U: EngineUnderTest>(test: EngineTest<U>
     }
 }
 
-pub async fn proxy_url_is_not_logged<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn proxy_url_is_not_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_proxies(&test).await {
         let (ended, url) = url(&test).await;
         let secret = url.rsplit('/').next().unwrap_or_default();
@@ -93,7 +93,7 @@ pub async fn proxy_url_is_not_logged<U: EngineUnderTest>(test: EngineTest<U>) {
     }
 }
 
-pub async fn proxy_ends_with_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn proxy_ends_with_the_task<U: EngineUnderTest>(test: EngineTest<U>) {
     if has_proxies(&test).await {
         let (ended, url) = url(&test).await;
         drop(ended);

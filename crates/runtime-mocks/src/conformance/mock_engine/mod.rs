@@ -24,11 +24,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::memory_files::{MemoryFiles, Node, relative};
 use self::run::run_steps;
-use crate::conformance::Step;
+use crate::conformance::script::Step;
 
 /// An engine whose tasks run in memory: for tests of plugins, and of workers with an engine that is on another machine.
 ///
-/// The payload is a list of [`Step`]s in `steps`. The files of a task are never on this machine, so artifacts are read as
+/// The payload is a list of [`Step`](crate::conformance::Step)s in `steps`. The files of a task are never on this machine, so artifacts are read as
 /// streams. It supports environment variables and copies, and refuses other capabilities.
 ///
 /// ```

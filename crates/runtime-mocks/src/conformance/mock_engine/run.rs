@@ -11,7 +11,7 @@ use runtime_worker::Exit;
 use tokio::sync::watch;
 
 use super::memory_files::{MemoryFiles, Node, relative};
-use crate::conformance::Step;
+use crate::conformance::script::Step;
 
 /// The result of a step.
 enum Effect {
