@@ -33,7 +33,7 @@ impl FolderAccess {
 /// The configuration of a sandbox before it starts.
 ///
 /// By default, each optional method returns an error. An engine implements those that it supports, and lists them in
-/// [`Engine::capabilities`].
+/// [`Engine::capabilities`](super::Engine::capabilities).
 #[async_trait]
 pub trait SandboxBuilder: Send {
     /// Sets an environment variable. It replaces a default of the engine.
