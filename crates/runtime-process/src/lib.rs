@@ -30,10 +30,18 @@
 //! [`HighMemory`] ends the task that uses most memory before the machine runs out of it. The usage of each command over
 //! time is a part of the task's report.
 //!
+//! # Other engines
+//!
+//! An engine with another payload uses [`ProcessEngine::new_builder`]: the builder does everything except for reading the
+//! payload. The example `bubblewrap` is such an engine. `CommandsEngine`, on Unix, runs programs of the operator instead of
+//! commands of the payload.
+//!
 //! # Limitations
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
 //! - Control groups, limits, orphans and resource usage need Linux. Network traffic is not counted.
+//! - Proxies need the network of the machine, and read-only folders an isolation. Further commands in a running task need
+//!   Linux on x86-64 or AArch64.
 //! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, reach
 //!   other machines only, or have none.
 //! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any
