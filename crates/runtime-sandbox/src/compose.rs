@@ -24,14 +24,11 @@ const ENTERED_FD: i32 = CONTROL_FD + 1;
 /// Composes the operations of a start, which joins this number of control groups.
 pub(crate) fn plan(
     command: &SandboxCommand,
-    RaisedWalls {
-        isolation,
-        identity,
-    }: &RaisedWalls,
+    walls: &RaisedWalls,
     groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
-    let mut plan = Plan::default();
-    begin(&mut plan, CONTROL_FD + 1, groups);
+    let (isolation, identity) = (&walls.isolation, &walls.identity);
+    let mut plan = begin(CONTROL_FD + 1, groups);
     if identity.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
@@ -55,14 +52,11 @@ pub(crate) fn plan(
 /// Composes the operations of a start inside the walls of a sandbox.
 pub(crate) fn plan_inside(
     command: &SandboxCommand,
-    RaisedWalls {
-        isolation,
-        identity,
-    }: &RaisedWalls,
+    walls: &RaisedWalls,
     groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
-    let mut plan = Plan::default();
-    begin(&mut plan, ENTERED_FD + 1, groups);
+    let (isolation, identity) = (&walls.isolation, &walls.identity);
+    let mut plan = begin(ENTERED_FD + 1, groups);
     plan.step(SpawnStep::Enter);
     let mut flags = namespaces::flags(isolation);
     if identity.user_namespace {
@@ -78,8 +72,9 @@ pub(crate) fn plan_inside(
     Ok(plan.finish(0))
 }
 
-/// Closes the worker's descriptors, and joins the control groups, whose files are the last ones.
-fn begin(plan: &mut Plan, first_group: i32, groups: usize) {
+/// Begins a plan: closes the worker's descriptors, and joins the control groups, whose files are the last ones.
+fn begin(first_group: i32, groups: usize) -> Plan {
+    let mut plan = Plan::default();
     plan.step(SpawnStep::CloseFiles);
     let first_unused = first_group + groups as i32;
     let arguments = [first_unused.into(), u32::MAX.into(), 0.into()];
@@ -94,6 +89,7 @@ fn begin(plan: &mut Plan, first_group: i32, groups: usize) {
     }
     // Not part of the worker's session, whose terminal could interrupt it.
     plan.attempt(libc::SYS_setsid, []);
+    plan
 }
 
 /// Opens the ways that lead out of the network namespace, while the process still has the right to.

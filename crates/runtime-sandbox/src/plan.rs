@@ -95,12 +95,8 @@ impl Plan {
         number: i64,
         arguments: [Argument; N],
     ) {
-        self.add(
-            OperationKind::Call,
-            number,
-            arguments,
-            Destination::Cell(cell),
-        );
+        let result = Destination::Cell(cell);
+        self.add(OperationKind::Call, number, arguments, result);
     }
 
     /// Adds a system call and stores its result at a fixed address.
@@ -110,22 +106,14 @@ impl Plan {
         number: i64,
         arguments: [Argument; N],
     ) {
-        self.add(
-            OperationKind::Call,
-            number,
-            arguments,
-            Destination::Fixed(address),
-        );
+        let result = Destination::Fixed(address);
+        self.add(OperationKind::Call, number, arguments, result);
     }
 
     /// Adds the execution of a program, which may be missing.
     pub(crate) fn exec(&mut self, arguments: [Argument; 3]) {
-        self.add(
-            OperationKind::Exec,
-            libc::SYS_execve,
-            arguments,
-            Destination::Nowhere,
-        );
+        let (number, result) = (libc::SYS_execve, Destination::Nowhere);
+        self.add(OperationKind::Exec, number, arguments, result);
     }
 
     /// Adds the failure of all executions.

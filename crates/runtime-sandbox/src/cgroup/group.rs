@@ -41,6 +41,12 @@ impl Cgroup {
         &self.folders
     }
 
+    /// Returns the folders of the group in all hierarchies.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let paths = self.folders.iter().map(|folder| folder.path().to_owned());
+        paths.collect()
+    }
+
     /// Opens the files through which a process joins the group: it writes `0` to each.
     ///
     /// They are opened before the process exists, because a new process should only have to write.

@@ -316,29 +316,23 @@ mod tests {
 
     #[test]
     fn invalid_cpu_limits_are_errors() {
+        let refuse = |limits: CgroupLimits, expected: &str| {
+            let error = limits.apply(&[]).expect_err("it is out of range");
+            assert!(error.to_string().contains(expected), "{error}");
+        };
         for cpus in [0.0, -1.0, 0.001, f64::NAN, f64::INFINITY, f64::MAX] {
             let limits = CgroupLimits {
                 cpus: Some(cpus),
                 ..CgroupLimits::default()
             };
-            assert!(
-                limits
-                    .apply(&[])
-                    .is_err_and(|error| error.to_string().contains("0.01")),
-                "{cpus}"
-            );
+            refuse(limits, "0.01");
         }
         for weight in [0, 10_001, u32::MAX] {
             let limits = CgroupLimits {
                 cpu_weight: Some(weight),
                 ..CgroupLimits::default()
             };
-            assert!(
-                limits
-                    .apply(&[])
-                    .is_err_and(|error| error.to_string().contains("10000")),
-                "{weight}"
-            );
+            refuse(limits, "10000");
         }
     }
 }

@@ -214,11 +214,7 @@ impl CgroupParents {
         end_all(&abandoned);
         let mut found = AbandonedCgroups::default();
         for group in abandoned {
-            let paths: Vec<_> = group
-                .folders()
-                .iter()
-                .map(|it| it.path().to_owned())
-                .collect();
+            let paths = group.paths();
             drop(group);
             let (remaining, removed) = paths.into_iter().partition::<Vec<_>, _>(|it| it.exists());
             found.removed += removed.len();

@@ -93,11 +93,7 @@ fn every_kind_of_host_kills_all_members() -> io::Result<()> {
         assert!(group.is_populated());
         assert!(group.end(), "{hierarchies:?}: members are left");
         assert_eq!(sleeper.signal()?, KILLED);
-        let paths: Vec<_> = group
-            .folders()
-            .iter()
-            .map(|it| it.path().to_owned())
-            .collect();
+        let paths = group.paths();
         drop(group);
         assert!(paths.iter().all(|path| !path.exists()), "{paths:?}");
     }

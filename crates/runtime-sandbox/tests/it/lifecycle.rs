@@ -10,7 +10,7 @@ use crate::support::{
     Lock, TIME_LIMIT, eventually, limited, presets, read_all, read_line, run, shell,
 };
 
-/// A script that holds a lock with a process in the background, in a session of its own.
+/// A script that holds a lock with a process in the background, in its own session.
 fn holding(lock: &Lock, isolation: Isolation) -> SandboxCommand {
     let path = lock.path().display().to_string();
     let script = format!("setsid flock {path} sh -c 'echo held; exec sleep 600' & wait");

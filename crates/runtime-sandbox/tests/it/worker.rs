@@ -171,7 +171,7 @@ fn hanging_start_blocks_nothing() {
         return println!("skipped: needs root");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    // In mounts of its own. The script keeps the other end of the file system open and never reads it.
+    // In private mounts. The script keeps the other end of the file system open and never reads it.
     let script = "exec 9<>/dev/fuse && mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none \
                   \"$SANDBOX_TEST_FOLDER\" && exec \"$@\"";
     let output = Command::new("unshare")

@@ -33,9 +33,11 @@ attempts! {
         clone_into_a_user_namespace,
         clone3_into_a_user_namespace,
         create_a_network_namespace,
+        create_a_time_namespace,
         join_mounts_of_init,
         join_users_of_init,
         join_processes_of_the_decoy,
+        join_network_of_the_decoy,
         write_release_agent,
 }
 
@@ -148,6 +150,12 @@ fn create_a_network_namespace(_: &Target) -> io::Result<()> {
     call(libc::SYS_unshare, [libc::CLONE_NEWNET as usize]).map(drop)
 }
 
+fn create_a_time_namespace(_: &Target) -> io::Result<()> {
+    /// `libc` does not have it for all C libraries.
+    const NEW_TIME: usize = 0x80;
+    call(libc::SYS_unshare, [NEW_TIME]).map(drop)
+}
+
 /// Ends the process that a clone created, which continues here like a fork.
 fn end_of_clone(pid: usize) -> io::Result<()> {
     if pid == 0 {
@@ -195,6 +203,10 @@ fn join_users_of_init(_: &Target) -> io::Result<()> {
 
 fn join_processes_of_the_decoy(target: &Target) -> io::Result<()> {
     join(format!("/proc/{}/ns/pid", target.pid), libc::CLONE_NEWPID)
+}
+
+fn join_network_of_the_decoy(target: &Target) -> io::Result<()> {
+    join(format!("/proc/{}/ns/net", target.pid), libc::CLONE_NEWNET)
 }
 
 /// Mounts the first version of control groups in a namespace, whose `release_agent` would run on the machine.

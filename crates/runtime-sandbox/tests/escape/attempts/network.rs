@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::attempts;
-use crate::sys::{call, held};
+use crate::sys::{address, call, held};
 use crate::target::Target;
 
 attempts! {
@@ -24,6 +24,9 @@ attempts! {
         open_a_raw_socket,
         open_a_packet_socket,
         change_interfaces,
+        reach_the_metadata_service_over_ipv6,
+        remove_policies_of_the_network,
+        exempt_a_socket_from_policies,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -113,4 +116,45 @@ fn change_interfaces(_: &Target) -> io::Result<()> {
         [socket, libc::SIOCSIFFLAGS as usize, address],
     )
     .map(drop)
+}
+
+fn reach_the_metadata_service_over_ipv6(_: &Target) -> io::Result<()> {
+    let socket = UdpSocket::bind("[::]:0")?;
+    socket.connect("[fd00:ec2::254]:80")
+}
+
+fn remove_policies_of_the_network(_: &Target) -> io::Result<()> {
+    let family = libc::AF_NETLINK as usize;
+    let (kind, protocol) = (libc::SOCK_RAW as usize, libc::NETLINK_XFRM as usize);
+    let socket = call(libc::SYS_socket, [family, kind, protocol])?;
+    // `XFRM_MSG_FLUSHPOLICY`, as a request with an answer.
+    let mut message = [16_u32, 0x0005_001d, 0, 0];
+    let arguments = [socket, address(&mut message), 16, 0, 0, 0];
+    call(libc::SYS_sendto, arguments)?;
+    let mut answer = [0_i32; 9];
+    let arguments = [
+        socket,
+        address(&mut answer),
+        36,
+        libc::MSG_DONTWAIT as usize,
+        0,
+        0,
+    ];
+    call(libc::SYS_recvfrom, arguments)?;
+    match answer[4] {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(-error)),
+    }
+}
+
+fn exempt_a_socket_from_policies(_: &Target) -> io::Result<()> {
+    /// `IP_XFRM_POLICY`, whose value is a `struct xfrm_userpolicy_info`.
+    const IP_XFRM_POLICY: usize = 17;
+    let (family, kind) = (libc::AF_INET as usize, libc::SOCK_DGRAM as usize);
+    let socket = call(libc::SYS_socket, [family, kind, 0])?;
+    let mut policy = [0_u8; 168];
+    policy[40..42].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    policy[160] = 1;
+    let arguments = [socket, 0, IP_XFRM_POLICY, address(&mut policy), 168];
+    call(libc::SYS_setsockopt, arguments).map(drop)
 }
