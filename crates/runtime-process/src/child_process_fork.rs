@@ -71,7 +71,7 @@ impl ChildProcess {
         self.0.kill().await
     }
 
-    /// Does nothing: tokio reaps the process when it has ended.
+    /// Has no effect: tokio reaps the process when it has ended.
     pub(crate) fn reap(&mut self) {}
 }
 

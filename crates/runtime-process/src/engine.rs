@@ -322,7 +322,8 @@ fn limits_text(limits: &TaskLimits) -> String {
     } else {
         "A limit that the machine cannot have is an error of the payload."
     };
-    let defaults = if limits.is_any_set() {
+    let has_defaults = limits.needs_group() || limits.disk.is_some();
+    let defaults = if has_defaults {
         format!("The defaults, which are also the most that a task may ask for, are {limits}.")
     } else {
         "By default, there are no limits.".to_owned()
@@ -330,9 +331,10 @@ fn limits_text(limits: &TaskLimits) -> String {
     format!(
         "
         `maxMemory` (such as `512 MiB`), `maxProcesses` (processes and threads) and `maxCpus` (such as `1.5`) limit all
-        processes of each command together. {defaults}
+        processes of each command together, and `maxDisk` (such as `10 GiB`) the task's folder without caches. {defaults}
         {best_effort} A command that exceeds its memory is killed, and one that has too many processes cannot create
-        another; the log names the limit if such a command fails.
+        another; the log names the limit if such a command fails. The worker kills a command when it finds that the folder has
+        become too large.
         "
     )
 }

@@ -119,7 +119,7 @@ impl EngineState {
         environment: &Environment,
     ) -> Result<Self, BoxError> {
         settings.limits.check()?;
-        if settings.limits.is_any_set() {
+        if settings.limits.needs_group() {
             let limits = settings.limits;
             let message =
                 format!("this system cannot limit tasks ({limits}): remove the setting `limits`");
@@ -137,7 +137,7 @@ impl EngineState {
     }
 
     fn check_limits(&self, limits: &TaskLimits) -> Result<(), TaskError> {
-        if limits.best_effort || !limits.is_any_set() {
+        if limits.best_effort || !limits.needs_group() {
             return Ok(());
         }
         let message = "this worker cannot have the limits `maxMemory`, `maxProcesses` and `maxCpus`: remove them, \

@@ -51,7 +51,7 @@ impl TaskLimits {
         &self,
         parents: &CgroupParents,
     ) -> Result<Vec<&'static str>, CreateCgroupError> {
-        if !self.is_any_set() {
+        if !self.needs_group() {
             return Ok(Vec::new());
         }
         let group = parents.create(&self.of_group(0))?;
@@ -68,7 +68,7 @@ pub(crate) fn probe_settings(
     let limits = settings.limits;
     limits.check()?;
     let is_disabled = matches!(settings.cgroups, CgroupSetting::Disabled);
-    if is_disabled && limits.is_any_set() && !limits.best_effort {
+    if is_disabled && limits.needs_group() && !limits.best_effort {
         return Err(LimitsError::CgroupsDisabled { limits });
     }
     limits

@@ -24,7 +24,7 @@
 //! # let _ = engine;
 //! ```
 //!
-//! [`TaskLimits`] limits the memory, processes and CPU time of each command. A task may ask for less. The log of a failed
+//! [`TaskLimits`] limits the memory, processes, CPU time and disk space of each command. A task may ask for less. The log of a failed
 //! command names the limit that it reached.
 //!
 //! [`HighMemory`] ends the task that uses most memory before the machine runs out of it. The usage of each command over
@@ -74,6 +74,7 @@ mod commands;
 mod config;
 #[cfg(unix)]
 mod containment;
+mod disk_watch;
 #[cfg(target_os = "linux")]
 mod end_notice;
 mod engine;

@@ -12,6 +12,9 @@ use crate::payload::ProcessPayload;
 /// The least limit of memory. With much less, not even a shell starts, and the error would be one of the worker.
 const MIN_MEMORY: u64 = 16 << 20;
 
+/// The least limit of disk space. The folder itself needs some.
+const MIN_DISK: u64 = 1 << 20;
+
 /// The greatest limit of processes: the kernel has no more process ids. One is reserved for the init process.
 const MAX_PROCESSES: u64 = (4 << 20) - 1;
 
@@ -23,9 +26,9 @@ const MAX_CPUS: f64 = 10_000.0;
 
 /// The limits of each command of a task: of all its processes together.
 ///
-/// Each limit is the default of tasks, and the most that their payloads may ask for with `maxMemory`, `maxProcesses` and
-/// `maxCpus`. A limit of `None` is the machine's, and payloads may ask for any. They need control groups; see
-/// [`best_effort`](Self::best_effort) for machines without.
+/// Each limit is the default of tasks, and the most that their payloads may ask for with `maxMemory`, `maxProcesses`,
+/// `maxCpus` and `maxDisk`. A limit of `None` is the machine's, and payloads may ask for any. All but that of disk space need
+/// control groups; see [`best_effort`](Self::best_effort) for machines without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TaskLimits {
@@ -40,6 +43,11 @@ pub struct TaskLimits {
     /// The number of CPUs whose time the processes may use, such as 1.5. Default: none.
     #[schemars(range(min = MIN_CPUS, max = MAX_CPUS))]
     pub cpus: Option<f64>,
+    /// The disk space of the task's folder in bytes, without its caches. The folder is measured at intervals; above the
+    /// limit, the worker kills the command. At least 1 MiB. Default: none.
+    #[serde(with = "ByteSize")]
+    #[schemars(transform = at_least("1 MiB"))]
+    pub disk: Option<u64>,
     /// Whether tasks run without the limits that this machine cannot have, which is logged. Otherwise such a limit is an
     /// error: of the worker's start if it is a setting, of the payload if that asks for it. Default: false.
     pub best_effort: bool,
@@ -55,8 +63,8 @@ pub(crate) struct InvalidLimitError {
 }
 
 impl TaskLimits {
-    /// Returns whether a command has a limit.
-    pub(crate) fn is_any_set(&self) -> bool {
+    /// Returns whether a command has a limit for which it needs a control group.
+    pub(crate) fn needs_group(&self) -> bool {
         self.memory.is_some() || self.processes.is_some() || self.cpus.is_some()
     }
 
@@ -66,6 +74,7 @@ impl TaskLimits {
             ("memory", self.memory.and_then(check_memory)),
             ("processes", self.processes.and_then(check_processes)),
             ("cpus", self.cpus.and_then(check_cpus)),
+            ("disk", self.disk.and_then(check_disk)),
         ];
         let mut invalid = checks.into_iter().filter_map(|(name, range)| {
             let (value, expected) = range?;
@@ -100,6 +109,8 @@ impl TaskLimits {
                 let range = check_cpus(value);
                 check("maxCpus", value, self.cpus, range, |it| it.to_string())
             }),
+            (payload.max_disk)
+                .and_then(|value| check("maxDisk", value, self.disk, check_disk(value), size)),
         ];
         if let Some(error) = MalformedPayloadError::merge(errors.into_iter().flatten()) {
             return Err(error);
@@ -108,6 +119,7 @@ impl TaskLimits {
             memory: payload.max_memory.or(self.memory),
             processes: payload.max_processes.or(self.processes),
             cpus: payload.max_cpus.or(self.cpus),
+            disk: payload.max_disk.or(self.disk),
             best_effort: self.best_effort,
         })
     }
@@ -146,8 +158,16 @@ fn check<T: Copy + PartialOrd>(
 type OutOfRange = (String, String);
 
 fn check_memory(bytes: u64) -> Option<OutOfRange> {
+    check_least(bytes, MIN_MEMORY)
+}
+
+fn check_disk(bytes: u64) -> Option<OutOfRange> {
+    check_least(bytes, MIN_DISK)
+}
+
+fn check_least(bytes: u64, least: u64) -> Option<OutOfRange> {
     let size = |bytes| ByteSize(bytes).to_exact_text();
-    (bytes < MIN_MEMORY).then(|| (size(bytes), format!("at least {}", size(MIN_MEMORY))))
+    (bytes < least).then(|| (size(bytes), format!("at least {}", size(least))))
 }
 
 fn check_processes(count: u64) -> Option<OutOfRange> {
@@ -171,7 +191,11 @@ impl fmt::Display for TaskLimits {
             .processes
             .map(|it| format!("{it} processes and threads"));
         let cpus = self.cpus.map(|it| format!("{it} CPUs"));
-        let limits: Vec<_> = [memory, processes, cpus].into_iter().flatten().collect();
+        let disk = self
+            .disk
+            .map(|it| format!("{} of disk space", ByteSize(it).to_exact_text()));
+        let limits = [memory, processes, cpus, disk];
+        let limits: Vec<_> = limits.into_iter().flatten().collect();
         f.write_str(if limits.is_empty() { "none" } else { "" })?;
         f.write_str(&limits.join(", "))
     }

@@ -26,6 +26,10 @@ pub(crate) struct ProcessPayload {
     /// the limit of the worker.
     #[schemars(range(min = 0.01))]
     pub(crate) max_cpus: Option<f64>,
+    /// The disk space of the task's folder without caches, such as `10 GiB`; at least 1 MiB, at most and by default the
+    /// limit of the worker.
+    #[serde(default, with = "ByteSize")]
+    pub(crate) max_disk: Option<u64>,
 }
 
 /// A program and its arguments, or a list of such commands that run in order until one fails.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::command_processes::CommandProcesses;
 use crate::command_watch::WatchedCommand;
+use crate::disk_watch::DiskWatch;
 use crate::kill_sequence::KillSequence;
 use crate::output::OutputPump;
 use crate::process_tree::KilledOrphans;
@@ -25,13 +26,14 @@ const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
-/// The exit of a command that the worker killed because it used too much memory.
+/// The exit of a command that the worker killed because it used too much memory or disk space.
 const KILLED: Exit = Exit::Signal(9);
 
 /// A running command. All its processes are killed when this is dropped.
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
     watched: WatchedCommand,
+    disk: DiskWatch,
     output: OutputPump,
     kill_sequence: KillSequence,
     context: TaskContext,
@@ -67,6 +69,7 @@ impl RunningCommand {
         }
         Ok(Some(Self {
             watched: processes.watch(&task.engine),
+            disk: DiskWatch::new(task.folder.path().to_owned(), task.limits.disk),
             processes,
             output,
             kill_sequence: task.engine.settings.kill_sequence,
@@ -87,7 +90,7 @@ impl RunningCommand {
                     self.stop(&mut deadline).await?;
                     break Exit::Killed;
                 }
-                reason = self.watched.must_end() => {
+                reason = must_end(&mut self.watched, &self.disk) => {
                     self.context.log_error(reason);
                     self.processes.kill().await?;
                     break KILLED;
@@ -141,6 +144,14 @@ impl RunningCommand {
             }
         }
         self.processes.kill().await
+    }
+}
+
+/// Waits until the command uses too much memory or disk space, and returns the reason.
+async fn must_end(watched: &mut WatchedCommand, disk: &DiskWatch) -> String {
+    tokio::select! {
+        reason = watched.must_end() => reason,
+        reason = disk.must_end() => reason,
     }
 }
 

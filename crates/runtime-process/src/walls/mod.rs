@@ -178,7 +178,7 @@ impl TaskWalls {
         fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
     }
 
-    /// Puts a command of the task behind the walls.
+    /// Returns a command of the task behind the walls.
     pub(crate) fn apply(&self, command: SandboxCommand) -> SandboxCommand {
         let command = command.isolation(self.isolation.clone().files(self.view.clone()));
         match &self.user {

@@ -78,7 +78,7 @@ async fn settings_and_payload_limit_commands() {
 
 #[tokio::test]
 async fn settings_round_trip() {
-    let settings = json!({ "memory": "4 GiB", "processes": 500, "cpus": 2.5, "bestEffort": true });
+    let settings = json!({ "memory": "4 GiB", "processes": 500, "cpus": 2.5, "disk": "9 GiB", "bestEffort": true });
     let limits = limits(settings.clone());
     assert_eq!(limits.memory, Some(4 << 30));
     assert_eq!(
@@ -105,6 +105,26 @@ async fn exceeded_memory_is_explained() {
             assert!(log.contains(expected), "{log}");
             assert!(log.contains(&format!("; the limit is {limit}")), "{log}");
         }
+    }
+}
+
+#[tokio::test]
+async fn exceeded_disk_space_is_explained() {
+    // Behind walls too: the folder is the worker's.
+    for bed in TestBed::each().await {
+        let engine = || bed.engine().limits(limits(json!({ "disk": "8 MiB" })));
+        let script = "mkdir a && head -c 12M /dev/zero >a/file; sleep 600";
+        let own = with(sh(script), "maxDisk", "5 MiB");
+        for (payload, limit) in [(sh(script), "8 MiB"), (own, "5 MiB")] {
+            let (state, log) = run(engine(), &bed, payload).await;
+            assert_eq!(state, "failed", "{log}");
+            let expected = "Out of disk space: the worker ended this task, whose folder uses 12";
+            assert!(log.contains(expected), "{log}");
+            assert!(log.contains(&format!("; the limit is {limit}")), "{log}");
+        }
+        let script = "head -c 2M /dev/zero >file; sleep 2.5";
+        let (state, log) = run(engine(), &bed, sh(script)).await;
+        assert_eq!(state, "completed", "{log}");
     }
 }
 
@@ -175,6 +195,7 @@ async fn values_out_of_range_are_malformed() {
         ("maxProcesses", json!(u64::MAX)),
         ("maxCpus", json!(0)),
         ("maxCpus", json!(1e300)),
+        ("maxDisk", json!("1 KiB")),
     ] {
         let payload = with(sh("true"), field, value.clone());
         let (state, log) = run(process_engine(), &bed, payload).await;
@@ -190,6 +211,7 @@ async fn invalid_settings_are_errors_at_start() {
         (json!({ "memory": "1 MiB" }), "limits.memory"),
         (json!({ "processes": 0 }), "limits.processes"),
         (json!({ "cpus": -1 }), "limits.cpus"),
+        (json!({ "disk": "1 KiB" }), "limits.disk"),
     ] {
         let error = refusal(process_engine().limits(limits(settings)), &bed).await;
         assert!(
@@ -259,7 +281,7 @@ fn limits_are_documented() {
     let text = &section.expect("there is a section").content;
     assert!(text.contains("4 GiB of memory, 2 CPUs"), "{text}");
     let schema = engine.payload_schema();
-    for field in ["maxMemory", "maxProcesses", "maxCpus"] {
+    for field in ["maxMemory", "maxProcesses", "maxCpus", "maxDisk"] {
         assert!(text.contains(field), "{text}");
         assert!(schema["properties"][field].is_object(), "{schema}");
     }
