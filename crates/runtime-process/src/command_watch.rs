@@ -22,12 +22,12 @@ use crate::proc;
 use crate::tree_memory::memory_of_trees;
 use crate::usage_curve::UsageCurve;
 
-/// The time between two samples.
+/// The time between two looks at the memory of the machine, and the least time between two samples.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The minimum ratio of an interval and the duration of the pass before it: passes take at most half a percent of a
-/// core, however many commands and processes there are.
-const MIN_INTERVAL_RATIO: u32 = 200;
+/// The minimum ratio of an interval and the duration of the samples before it: they take at most a quarter percent of a
+/// core, however many commands and processes there are. It does not apply while memory is low.
+const MIN_INTERVAL_RATIO: u32 = 400;
 
 /// Watches the running commands of an engine. Its work ends when it is dropped.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ struct State {
     next_id: u64,
     timer: HighMemoryTimer,
     passes: Option<JoinHandle<()>>,
-    /// The next time at which all processes may be read.
-    next_scan: Option<Instant>,
+    /// The next time at which samples are taken.
+    next_samples: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -150,9 +150,8 @@ impl Drop for WatchedCommand {
 
 /// Repeats passes until no command runs.
 async fn make_passes(shared: Arc<Shared>) {
-    let mut delay = INTERVAL;
     loop {
-        sleep(delay).await;
+        sleep(INTERVAL).await;
         if shared.stop_if_idle() {
             return;
         }
@@ -161,8 +160,9 @@ async fn make_passes(shared: Arc<Shared>) {
             spawn_blocking(move || shared.pass())
         };
         // The only possible error is a panic. The next command starts the passes again.
-        let Ok(cost) = pass.await else { return };
-        delay = INTERVAL.max(cost * MIN_INTERVAL_RATIO);
+        if pass.await.is_err() {
+            return;
+        }
     }
 }
 
@@ -178,57 +178,66 @@ impl Shared {
         is_idle
     }
 
-    /// Samples all commands, and chooses one that must end if the memory of the machine is low. Returns how long this
-    /// took without the processes, which have their own interval.
-    fn pass(&self) -> Duration {
-        let start = Instant::now();
+    /// Samples all commands if that is due or memory is low, and chooses one that must end.
+    fn pass(&self) {
+        let now = Instant::now();
         let machine = proc::machine_memory(&self.meminfo);
         let is_low = machine.is_some_and(|memory| self.settings.is_exceeded(memory));
-        let (meters, scans) = {
-            let state = self.state.lock();
-            let meters = state.commands.iter();
-            let meters: Vec<_> = meters.map(|(id, it)| (*id, it.meter.clone())).collect();
-            (
-                meters,
-                is_low || state.next_scan.is_none_or(|it| it <= start),
-            )
-        };
-        let mut counted = BTreeMap::new();
-        let mut uncounted = Vec::new();
-        for (id, meter) in meters {
-            let usage = meter.cgroup.upgrade().map(|group| group.usage());
-            match (usage, meter.root) {
-                (Some(usage), _) if usage.memory.is_some() => drop(counted.insert(id, usage)),
-                (_, Some(root)) if scans => uncounted.push((id, root.as_raw_nonzero().get())),
-                _ => {}
-            }
-        }
-        let cost = start.elapsed();
-        let scan_start = Instant::now();
-        let roots: Vec<_> = uncounted.iter().map(|(_, root)| *root).collect();
-        let memory = memory_of_trees(&roots);
-        let next_scan = scan_start + scan_start.elapsed() * MIN_INTERVAL_RATIO;
-        for ((id, _), memory) in uncounted.into_iter().zip(memory) {
-            let usage = CgroupUsage {
-                memory: Some(memory),
-                ..CgroupUsage::default()
-            };
-            counted.insert(id, usage);
+        let mut samples = BTreeMap::new();
+        if let Some(meters) = self.due_meters(is_low, now) {
+            samples = take_samples(meters);
         }
         let mut state = self.state.lock();
-        state.next_scan = Some(next_scan);
-        for (id, usage) in counted {
+        if !samples.is_empty() {
+            state.next_samples = Some(now + INTERVAL.max(now.elapsed() * MIN_INTERVAL_RATIO));
+        }
+        for (id, usage) in samples {
             if let Some(command) = state.commands.get_mut(&id) {
-                command.add(&usage, start);
+                command.add(&usage, now);
             }
         }
-        if state.timer.update(&self.settings, machine, start)
+        if state.timer.update(&self.settings, machine, now)
             && let Some(machine) = machine
         {
             state.end_largest(&self.settings, machine);
         }
-        cost
     }
+
+    /// Returns the meters of all commands, or `None` if it is not yet time for samples.
+    fn due_meters(&self, is_low: bool, now: Instant) -> Option<Vec<(u64, CommandMeter)>> {
+        let state = self.state.lock();
+        let is_due = is_low || state.next_samples.is_none_or(|next| next <= now);
+        let meters = state.commands.iter();
+        is_due.then(|| meters.map(|(id, it)| (*id, it.meter.clone())).collect())
+    }
+}
+
+/// Reads the usage of commands, by their ids.
+fn take_samples(meters: Vec<(u64, CommandMeter)>) -> BTreeMap<u64, CgroupUsage> {
+    let mut samples = BTreeMap::new();
+    let (mut ids, mut roots) = (Vec::new(), Vec::new());
+    for (id, meter) in meters {
+        let usage = meter.cgroup.upgrade().map(|group| group.usage());
+        match (usage, meter.root) {
+            (Some(usage), _) if usage.memory.is_some() => {
+                samples.insert(id, usage);
+            }
+            (_, Some(root)) => {
+                ids.push(id);
+                roots.push(root.as_raw_nonzero().get());
+            }
+            _ => {}
+        }
+    }
+    for (id, memory) in ids.into_iter().zip(memory_of_trees(&roots)) {
+        let memory = Some(memory);
+        let usage = CgroupUsage {
+            memory,
+            ..CgroupUsage::default()
+        };
+        samples.insert(id, usage);
+    }
+    samples
 }
 
 impl Command {
