@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use runtime_client::checks::{ConnectionCheck, ConnectionChecks};
 use runtime_client::{ClientSettings, TaskclusterDeployment};
-use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager};
+use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager, StopStage};
 use runtime_worker::ExitCause;
 use runtime_worker::config::{ConfigDocument, ShutdownConfig};
 
@@ -20,6 +20,9 @@ use crate::program::Program;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::{machine_check, output, print, sources};
+
+/// The time that a stop leaves to calls that claim nothing.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Prints warnings, and returns an error with all failures.
 fn report(checks: &[ConnectionCheck]) -> Result<()> {
@@ -110,6 +113,24 @@ pub(crate) async fn print_config(
     program.engine.print(&document, source.web_hooks()?)
 }
 
+/// Returns the result of `work`, or `None` if it takes longer than [`STOP_TIMEOUT`] after a stop.
+///
+/// Calls are retried for minutes, which nobody who stops the worker expects. But a registration in flight gets the time
+/// to store its secret: without it, the worker could not register again.
+async fn until_stopped<T>(
+    stop: &LifeCycleTracker,
+    stage: StopStage,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        () = async {
+            stop.wait_for_stage(stage).await;
+            tokio::time::sleep(STOP_TIMEOUT).await;
+        } => None,
+    }
+}
+
 /// Claims and runs tasks until the worker is stopped.
 pub(crate) async fn run(
     program: &Program,
@@ -133,11 +154,19 @@ pub(crate) async fn run(
     } else {
         None
     };
-    let account = Account::open(&bootstrap, &deployment).await?;
-    report(&checks.credentials(&account.credentials, &identity).await)?;
-    let client = deployment.client(account.credentials.clone());
-    let layers = account.add_layers(&mut document, (&bootstrap, program.name), &client);
-    layers.await?;
+    let start = async {
+        let account = Account::open(&bootstrap, &deployment).await?;
+        report(&checks.credentials(&account.credentials, &identity).await)?;
+        let client = deployment.client(account.credentials.clone());
+        let layers = account.add_layers(&mut document, (&bootstrap, program.name), &client);
+        layers.await?;
+        anyhow::Ok((account, client))
+    };
+    let Some(started) = until_stopped(&stop, StopStage::Graceful, start).await else {
+        output::error_line("stopped before the worker could claim");
+        return Ok(ExitCode::from(cause.exit_code()));
+    };
+    let (account, client) = started?;
     let (mut config, engine) = program.engine.load(&document, source.web_hooks()?)?;
     let is_fixed =
         |source| config.has_shutdown_source(source) == bootstrap.has_shutdown_source(source);
@@ -176,7 +205,9 @@ pub(crate) async fn run(
     progress.line(app.metrics_summary());
     app.close().await;
     if bootstrap.machine.is_some() && cause.is_unneeded() {
-        let removed = client.remove_worker(&bootstrap.worker_name()).await;
+        let worker = bootstrap.worker_name();
+        let removed = until_stopped(&stop, StopStage::Now, client.remove_worker(&worker)).await;
+        let removed = removed.context("stopped before a response")?;
         removed.context("cannot remove the machine from its worker pool, where it costs money")?;
     }
     Ok(ExitCode::from(cause.exit_code()))

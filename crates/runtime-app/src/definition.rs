@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use runtime_core::queue::TaskDefinition;
 use runtime_core::{TaskId, Timestamp};
+use runtime_worker::config::{self, Format};
 use serde_json::{Map, Value, json};
 
 /// The placeholder for the root URL in a definition.
@@ -43,7 +44,8 @@ impl Definition {
 
     /// Parses YAML, which includes JSON, and fills in missing fields.
     pub(crate) fn parse(default_name: &str, text: &str, target: &TaskTarget<'_>) -> Result<Self> {
-        let mut body: Value = serde_yaml_ng::from_str(text)?;
+        // With limits of size and depth: the parser needs minutes for some files.
+        let mut body: Value = config::parse(text, Format::Yaml)?;
         substitute_root_url(&mut body, target.root_url);
         let Value::Object(fields) = &mut body else {
             bail!("expected an object with at least `payload`");
@@ -59,9 +61,11 @@ impl Definition {
         let definition: TaskDefinition = serde_json::from_value(body.clone())?;
         body["taskId"] = task_id.as_str().into();
         let demo = &body["extra"]["demo"];
+        let cancel_after = demo["cancelAfter"].as_f64();
+        let cancel_after = cancel_after.map(Duration::try_from_secs_f64).transpose();
         Ok(Self {
             expected: demo["expect"].as_str().map(str::to_owned),
-            cancel_after: demo["cancelAfter"].as_f64().map(Duration::from_secs_f64),
+            cancel_after: cancel_after.context("`extra.demo.cancelAfter`")?,
             task_id,
             name: definition.metadata.name.clone(),
             task: definition,

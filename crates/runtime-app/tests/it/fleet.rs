@@ -295,6 +295,36 @@ async fn needed_worker_does_not_stop_when_idle() {
     fleet.taskcluster.stop().await;
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn signal_ends_a_start_that_is_retried() {
+    let fleet = Fleet::new().await;
+    let fault = Fault::Status {
+        status: 500,
+        retry_after: None,
+    };
+    let failed = fleet
+        .taskcluster
+        .inject(FaultRule::new("secrets.get", fault));
+    let mut command = fleet.command("run");
+    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
+    for _ in 0..600 {
+        if failed.hits() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(failed.hits() > 0, "the worker reads the secret of its pool");
+    let stopped = std::time::Instant::now();
+    signal(&child, "-TERM");
+    let status = tokio::task::spawn_blocking(move || child.wait());
+    let status = status.await.expect("no panic").expect("a child");
+    assert_eq!(status.code(), Some(0));
+    // Without the limit, the call is retried for three minutes.
+    assert!(stopped.elapsed() < Duration::from_secs(90));
+    fleet.taskcluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn data_folder_below_a_file_fails() {
     let mut fleet = Fleet::new().await;

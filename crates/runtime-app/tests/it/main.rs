@@ -59,6 +59,28 @@ fn config(data: &Path, engine: &Value) -> Value {
 }
 
 #[test]
+fn bad_task_files_are_refused_at_once() {
+    let folder = folder();
+    for (text, expected) in [
+        ("{".repeat(400_000), "nested"),
+        (
+            r#"{ "payload": {}, "extra": { "demo": { "cancelAfter": -1 } } }"#.to_owned(),
+            "cancelAfter",
+        ),
+        ("- 1".to_owned(), "expected an object"),
+    ] {
+        let path = folder.path().join("task.json");
+        std::fs::write(&path, text).expect("the folder is ours");
+        let (output, text) = run(greeter(&folder).arg("run-task").arg(&path));
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains("task.json") && text.contains(expected),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn task_runs_in_the_engine() {
     let folder = folder();
     let task = file(

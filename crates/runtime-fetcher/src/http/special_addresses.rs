@@ -166,7 +166,7 @@ fn contains_metadata_v4(address: Ipv6Addr) -> bool {
 }
 
 /// Returns the IPv4 address that an IPv6 address leads to by its mapping, the NAT64 of 64:ff9b::/96, or 6to4.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(super) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]

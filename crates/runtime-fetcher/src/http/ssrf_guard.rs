@@ -12,7 +12,7 @@ use std::sync::Arc;
 use runtime_http::reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
 
-use super::special_addresses::{Denial, denial};
+use super::special_addresses::{Denial, denial, embedded_v4};
 use crate::allowed_host::AllowedHost;
 use crate::attempt_error::AttemptError;
 
@@ -131,7 +131,11 @@ fn is_local_name(name: &str) -> bool {
 /// For a connection to an address of this machine, the system chooses the same address as the local one. A UDP socket shows it
 /// without sending anything, and a list of the interfaces would be outdated when one changes.
 fn is_own(address: IpAddr) -> bool {
-    let address = address.to_canonical();
+    // A gateway may lead back to this machine.
+    let address = match address {
+        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    };
     if address.is_loopback() || address.is_unspecified() {
         return true;
     }
@@ -175,6 +179,8 @@ mod tests {
             "::1",
             "::",
             "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
         ] {
             assert!(is_own(own.parse().expect("address is valid")), "{own}");
         }

@@ -198,12 +198,12 @@ pub enum ConfigError {
     },
 
     /// The text is larger than 1 MiB.
-    #[error("the configuration is larger than {} MiB; remove what the worker does not need", MAX_SIZE >> 20)]
+    #[error("the text is larger than {} MiB; remove unneeded parts", MAX_SIZE >> 20)]
     TooLarge,
 
     /// The text nests lists and maps too deeply.
     #[error(
-        "the configuration has more than {MAX_DEPTH} nested lists and maps; close or remove some brackets"
+        "the text has more than {MAX_DEPTH} nested lists and maps; close or remove some brackets"
     )]
     TooDeep,
 
