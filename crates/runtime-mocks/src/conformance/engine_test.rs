@@ -168,7 +168,7 @@ impl<U: EngineUnderTest> EngineTest<U> {
         self.start_with(steps, configure).await.end().await
     }
 
-    /// Creates a folder with a file, which every user may read.
+    /// Creates a folder with a file. Every user may change both, so that only the engine protects them.
     pub(super) fn host_folder(&self, name: &str, text: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(folder.join("deep")).expect("a folder for temporary files");
@@ -176,7 +176,7 @@ impl<U: EngineUnderTest> EngineTest<U> {
         #[cfg(unix)]
         for path in ["", "deep", "deep/file"] {
             use std::os::unix::fs::PermissionsExt as _;
-            let permissions = std::fs::Permissions::from_mode(0o755);
+            let permissions = std::fs::Permissions::from_mode(0o777);
             let set = std::fs::set_permissions(folder.join(path), permissions);
             set.expect("the file is ours");
         }
