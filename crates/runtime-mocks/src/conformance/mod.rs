@@ -57,6 +57,13 @@ pub trait EngineUnderTest: Send + Sync + 'static {
     /// Returns the payload of a task that runs these steps.
     fn payload(&self, steps: &[Step]) -> Value;
 
+    /// Returns the payload of a task that runs these steps below a limit, or `None` if the engine has no such limit.
+    /// Default: none.
+    fn limited_payload(&self, steps: &[Step], limit: TaskLimit) -> Option<Value> {
+        let _ = (steps, limit);
+        None
+    }
+
     /// Returns the command that runs these steps in a running task. Default: `sh -c` with a [`shell_script`].
     fn exec_command(&self, steps: &[Step]) -> Vec<String> {
         vec!["sh".to_owned(), "-c".to_owned(), shell_script(steps)]
@@ -70,6 +77,16 @@ pub trait EngineUnderTest: Send + Sync + 'static {
         let _ = environment;
         std::future::ready(None)
     }
+}
+
+/// A limit of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskLimit {
+    /// The memory of all its processes together, in bytes.
+    Memory(u64),
+    /// The number of its processes.
+    Processes(u32),
 }
 
 /// A plugin that [`plugin_suite!`](crate::plugin_suite) tests.
@@ -144,6 +161,8 @@ macro_rules! __engine_claims {
             exec_runs_in_the_task exec_exit_code_is_reported exec_reads_input exec_separates_errors
             exec_has_a_terminal exec_ends_with_the_task exec_can_be_dropped exec_after_the_end_is_refused
             exec_of_missing_program_is_refused
+
+            limit_of_memory_ends_a_task limit_of_processes_is_enforced limited_task_may_use_less
 
             kill_ends_a_task kill_ends_a_stubborn_task kill_is_repeatable kill_can_be_dropped drop_ends_a_task
             dropped_builder_leaves_nothing cancelled_builder_leaves_nothing cancelled_start_leaves_nothing

@@ -56,6 +56,10 @@ pub enum Step {
     Request(String),
     /// Leaves a process in the background that holds the output open.
     LeaveProcess,
+    /// Holds this number of bytes in memory for a moment, and fails the task if that is impossible.
+    UseMemory(u64),
+    /// Starts this number of processes, and fails the task if that is impossible.
+    StartProcesses(u32),
     /// Ignores the signals that ask for an end.
     IgnoreSignals,
     /// Waits until the task is killed.
@@ -104,6 +108,15 @@ pub fn shell_script(steps: &[Step]) -> String {
             Step::PrintInputKind => writeln!(script, "[ -t 0 ] && echo terminal || echo pipe"),
             Step::Request(variable) => writeln!(script, "bash -c '{REQUEST}' - \"${variable}\""),
             Step::LeaveProcess => writeln!(script, "sleep 600 &"),
+            // Without a line feed, `tail` keeps everything.
+            Step::UseMemory(bytes) => writeln!(
+                script,
+                "head -c {bytes} /dev/zero | tail > /dev/null || exit 1"
+            ),
+            Step::StartProcesses(count) => writeln!(
+                script,
+                "i=0; while [ $i -lt {count} ]; do sleep 600 & i=$((i + 1)); done"
+            ),
             Step::IgnoreSignals => writeln!(script, "trap '' INT TERM HUP"),
             Step::Wait => writeln!(script, "sleep 600"),
             Step::Exit(code) => writeln!(script, "exit {code}"),

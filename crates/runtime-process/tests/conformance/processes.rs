@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::{Environment, error_chain};
-use runtime_mocks::conformance::{EngineUnderTest, Step, shell_script};
+use runtime_mocks::conformance::{EngineUnderTest, Step, TaskLimit, shell_script};
 use runtime_process::{KillSequence, ProcessEngine, TaskIsolation, TaskNetwork};
 use runtime_worker::Engine;
 use serde_json::{Value, json};
@@ -26,6 +26,16 @@ impl EngineUnderTest for Processes {
 
     fn payload(&self, steps: &[Step]) -> Value {
         json!({ "command": ["sh", "-c", shell_script(steps)] })
+    }
+
+    fn limited_payload(&self, steps: &[Step], limit: TaskLimit) -> Option<Value> {
+        let mut payload = self.payload(steps);
+        match limit {
+            TaskLimit::Memory(bytes) => payload["maxMemory"] = json!(format!("{bytes} B")),
+            TaskLimit::Processes(count) => payload["maxProcesses"] = json!(count),
+            _ => return None,
+        }
+        Some(payload)
     }
 
     async fn unavailable(&self, environment: &Environment) -> Option<String> {

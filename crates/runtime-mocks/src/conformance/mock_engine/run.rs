@@ -90,9 +90,12 @@ fn run_step(step: &Step, env: &BTreeMap<String, String>, files: &mut MemoryFiles
         }),
         Step::PrintInputKind => Effect::Print("pipe\n".to_owned()),
         // There is no input, no network, no other process and no signal.
-        Step::Echo | Step::Request(_) | Step::LeaveProcess | Step::IgnoreSignals => {
-            Effect::Print(String::new())
-        }
+        Step::Echo
+        | Step::Request(_)
+        | Step::LeaveProcess
+        | Step::UseMemory(_)
+        | Step::StartProcesses(_)
+        | Step::IgnoreSignals => Effect::Print(String::new()),
         Step::Wait => Effect::Wait,
         Step::Exit(code) => Effect::End(Exit::Code(*code)),
         Step::Die => Effect::End(Exit::Signal(9)),
