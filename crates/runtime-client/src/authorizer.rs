@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use url::{Position, Url};
 
-use crate::transport::service_clock::ServiceClock;
+use crate::service_clock::ServiceClock;
 
 /// Signs requests with the current credentials, for a proxy or for another HTTP client.
 ///

@@ -89,6 +89,7 @@ mod objects;
 mod pending_claims;
 mod queue;
 mod registration;
+mod service_clock;
 mod services;
 mod settings;
 pub mod shutdown;

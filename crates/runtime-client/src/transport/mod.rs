@@ -6,5 +6,4 @@ mod error_response;
 mod execute;
 pub(crate) mod http_client;
 pub(crate) mod retries;
-pub(crate) mod service_clock;
 pub(crate) mod shared;

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::http_client::http_client;
-use super::service_clock::ServiceClock;
 use crate::client_error::ClientError;
+use crate::service_clock::ServiceClock;
 use crate::settings::ClientSettings;
 
 /// Connection pool, settings, clock and upload limit of a deployment.

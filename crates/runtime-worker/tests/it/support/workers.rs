@@ -98,11 +98,11 @@ impl TestBed {
         with_plugins(self.stoppable_worker_without_plugins(Arc::new(process_engine()), stop))
     }
 
+    /// Returns the default worker with another clock, which its client uses, too.
     pub(crate) fn worker_with_clock(&self, clock: Arc<dyn Clock>) -> WorkerBuilder {
-        with_plugins(self.base_worker(WorkerParts {
-            clock,
-            ..self.parts()
-        }))
+        let mut parts = self.parts();
+        parts.client.clock = Arc::clone(&clock);
+        with_plugins(self.base_worker(WorkerParts { clock, ..parts }))
     }
 
     /// Returns the default worker with `Mounts`.
