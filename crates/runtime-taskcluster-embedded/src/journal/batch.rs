@@ -8,8 +8,8 @@ use std::io;
 use flate2::Crc;
 use serde::Serialize;
 
-/// The name of the line that ends a batch.
-pub(super) const COMMIT: &str = "commit";
+/// The start of the line that ends a batch.
+pub(super) const COMMIT_START: &[u8] = b"commit\t";
 
 /// The position of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +105,10 @@ impl Batch {
         if !self.bytes.is_empty() {
             let mut checksum = Crc::new();
             checksum.update(&self.bytes);
-            let line = format!("{COMMIT}\t{}\n", checksum_text(&checksum));
-            self.bytes.extend_from_slice(line.as_bytes());
+            self.bytes.extend_from_slice(COMMIT_START);
+            self.bytes
+                .extend_from_slice(checksum_text(&checksum).as_bytes());
+            self.bytes.push(b'\n');
         }
         self.bytes
     }

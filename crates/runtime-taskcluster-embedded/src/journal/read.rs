@@ -6,7 +6,7 @@ use std::str;
 
 use flate2::Crc;
 
-use super::batch::{COMMIT, Span, checksum_text};
+use super::batch::{COMMIT_START, Span, checksum_text};
 use super::{HEADER, OpenJournalError};
 
 /// The longest line. Payloads have at most 10 MiB, which escapes can multiply.
@@ -30,10 +30,20 @@ impl DamagedJournal {
 /// The last value of an entity.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) table: Box<str>,
-    /// As JSON.
-    pub(crate) key: Box<str>,
+    /// The first two fields of the record.
+    name: Box<[u8]>,
     pub(crate) value: Span,
+}
+
+impl Entry {
+    /// Returns the table and the key, which is JSON.
+    pub(crate) fn table_and_key(&self) -> Result<(&str, &[u8]), DamagedJournal> {
+        let damaged = || DamagedJournal::new(self.value.offset, "a record has no table");
+        let tab = self.name.iter().position(|byte| *byte == b'\t');
+        let (table, key) = self.name.split_at(tab.ok_or_else(damaged)?);
+        let table = str::from_utf8(table).map_err(|_| damaged())?;
+        Ok((table, &key[1..]))
+    }
 }
 
 /// The contents of a journal.
@@ -47,54 +57,49 @@ pub(super) struct Contents {
     pub(super) live_len: u64,
 }
 
-/// A record of a batch: table and key, and the value unless it was removed.
-type Record = ((Box<str>, Box<str>), Option<Span>);
-
 /// Reads all complete batches.
 pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalError> {
     let mut contents = Contents::default();
-    let mut live: HashMap<(Box<str>, Box<str>), Span> = HashMap::new();
-    let (mut batch, mut checksum): (Vec<Record>, _) = (Vec::new(), Crc::new());
-    let (mut line, mut offset) = (Vec::new(), 0);
-    while next_line(reader, &mut line)? {
-        let start = offset;
-        offset += line.len() as u64;
-        if start == 0 {
-            check_header(&line)?;
-            contents.committed_len = offset;
-            continue;
+    let mut header = Vec::new();
+    if !next_line(reader, &mut header)? {
+        return Ok(contents);
+    }
+    check_header(&header)?;
+    contents.committed_len = header.len() as u64;
+    // A batch as a whole, so that the many records that a later one replaces cost no allocation.
+    let (mut live, mut batch, mut line_starts) = (HashMap::new(), Vec::new(), Vec::new());
+    loop {
+        let line_start = batch.len();
+        if !next_line(reader, &mut batch)? {
+            break;
         }
-        let damaged = |problem| DamagedJournal::new(start, problem);
-        let text = &line[..line.len() - 1];
-        match parse(text).map_err(damaged)? {
-            Line::Commit(sum) if sum == checksum_text(&checksum) => {
-                for (key, value) in batch.drain(..) {
-                    match value {
-                        Some(value) => live.insert(key, value),
-                        None => live.remove(&key),
-                    };
-                }
-                contents.committed_len = offset;
-                checksum.reset();
-            }
-            Line::Commit(_) => {
-                let start = contents.committed_len;
+        let line = &batch[line_start..];
+        if let Some(sum) = line.strip_prefix(COMMIT_START) {
+            let mut checksum = Crc::new();
+            checksum.update(&batch[..line_start]);
+            let start = contents.committed_len;
+            if sum != format!("{}\n", checksum_text(&checksum)).as_bytes() {
                 let problem = "the checksum does not match the records before it";
                 return Err(DamagedJournal::new(start, problem).into());
             }
-            Line::Record { table, key, value } => {
-                let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-                let offset = start + (text.len() - value.len()) as u64;
-                let value = (!value.is_empty()).then_some(Span { offset, len });
-                batch.push(((table.into(), key.into()), value));
-                checksum.update(&line);
+            contents.committed_len += batch.len() as u64;
+            line_starts.push(line_start);
+            for line in line_starts.windows(2) {
+                add_record(&mut live, &batch[line[0]..line[1]], start + line[0] as u64)?;
             }
+            line_starts.clear();
+            batch.clear();
+        } else {
+            // Now, because the last batch has no commit if its last line is damaged.
+            parse(line).map_err(|problem| {
+                DamagedJournal::new(contents.committed_len + line_start as u64, problem)
+            })?;
+            line_starts.push(line_start);
         }
     }
-    contents.entries = live
-        .into_iter()
-        .map(|((table, key), value)| Entry { table, key, value })
-        .collect();
+    let entries = live.into_iter();
+    let entries = entries.map(|(name, value)| Entry { name, value });
+    contents.entries = entries.collect();
     contents
         .entries
         .sort_unstable_by_key(|entry| entry.value.offset);
@@ -103,14 +108,34 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
     Ok(contents)
 }
 
-/// Reads a line with its end. Returns `false` at the end of the file, or if it ends within the line.
-fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    reader.take(MAX_LINE_LEN).read_until(b'\n', line)?;
-    if line.len() as u64 == MAX_LINE_LEN {
+/// Adds a record that starts at this position.
+fn add_record(
+    live: &mut HashMap<Box<[u8]>, Span>,
+    line: &[u8],
+    start: u64,
+) -> Result<(), DamagedJournal> {
+    let (name, value) = parse(line).map_err(|problem| DamagedJournal::new(start, problem))?;
+    let span = Span {
+        offset: start + (line.len() - 1 - value.len()) as u64,
+        len: u32::try_from(value.len()).unwrap_or(u32::MAX),
+    };
+    if value.is_empty() {
+        live.remove(name);
+    } else if let Some(known) = live.get_mut(name) {
+        *known = span;
+    } else {
+        live.insert(name.into(), span);
+    }
+    Ok(())
+}
+
+/// Adds a line with its end. Returns `false` at the end of the file, or if it ends within the line.
+fn next_line(reader: &mut impl BufRead, lines: &mut Vec<u8>) -> io::Result<bool> {
+    let len = reader.take(MAX_LINE_LEN).read_until(b'\n', lines)?;
+    if len as u64 == MAX_LINE_LEN {
         return Err(io::Error::other("the journal has a line that is too long"));
     }
-    Ok(line.ends_with(b"\n"))
+    Ok(len > 0 && lines.ends_with(b"\n"))
 }
 
 fn check_header(line: &[u8]) -> Result<(), DamagedJournal> {
@@ -122,23 +147,12 @@ fn check_header(line: &[u8]) -> Result<(), DamagedJournal> {
     Err(DamagedJournal::new(0, problem))
 }
 
-#[derive(Debug, PartialEq)]
-enum Line<'a> {
-    /// With the checksum of the batch.
-    Commit(&'a str),
-    Record {
-        table: &'a str,
-        key: &'a str,
-        value: &'a str,
-    },
-}
-
-fn parse(line: &[u8]) -> Result<Line<'_>, &'static str> {
-    let text = str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-    let mut fields = text.split('\t');
-    match (fields.next(), fields.next(), fields.next(), fields.next()) {
-        (Some(COMMIT), Some(sum), None, None) => Ok(Line::Commit(sum)),
-        (Some(table), Some(key), Some(value), None) => Ok(Line::Record { table, key, value }),
+/// Splits a record into table and key, and the value.
+fn parse(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let mut tabs = (0..line.len()).filter(|at| line[*at] == b'\t');
+    match (tabs.next(), tabs.next()) {
+        (Some(_), Some(end)) => Ok((&line[..end], &line[end + 1..])),
         _ => Err("the line is not a record"),
     }
 }
@@ -180,12 +194,13 @@ mod tests {
         (bytes, states)
     }
 
+    fn key(entry: &Entry) -> u8 {
+        let (_, key) = entry.table_and_key().unwrap();
+        serde_json::from_slice(key).unwrap()
+    }
+
     fn keys(contents: &Contents) -> Vec<u8> {
-        let mut keys: Vec<u8> = contents
-            .entries
-            .iter()
-            .map(|entry| entry.key.parse().unwrap())
-            .collect();
+        let mut keys: Vec<u8> = contents.entries.iter().map(key).collect();
         keys.sort_unstable();
         keys
     }
@@ -206,7 +221,7 @@ mod tests {
         fn last_value_is_read(batches in changes()) {
             let (bytes, _) = write(&batches);
             for entry in read(&mut &bytes[..]).unwrap().entries {
-                let key: u8 = entry.key.parse().unwrap();
+                let key = key(&entry);
                 let written = batches.iter().flatten().rev().find(|change| change.0 == key);
                 let start = entry.value.offset as usize;
                 let value = &bytes[start..start + entry.value.len as usize];

@@ -12,7 +12,7 @@ use super::State;
 use super::table::Stored;
 use super::tasks::TaskLinks;
 use super::timers::Timer;
-use crate::journal::{DamagedJournal, Entry, Journal, JournalReader, OpenJournalError};
+use crate::journal::{DamagedJournal, Entry, Journal, OpenJournalError};
 use crate::time::after;
 
 impl State {
@@ -28,9 +28,8 @@ impl State {
         let reader = journal.reader();
         let mut state = Self::empty(resolver_delay);
         state.tasks.set_journal(reader.clone());
-        for entry in &entries {
-            state.restore(entry, &reader)?;
-        }
+        reader.for_each(&entries, |entry, value| state.restore(entry, value))?;
+        drop(entries);
         for task in state.tasks.take_links() {
             state.link(&task);
         }
@@ -44,16 +43,16 @@ impl State {
         Ok(state)
     }
 
-    fn restore(&mut self, entry: &Entry, reader: &JournalReader) -> Result<(), OpenJournalError> {
+    fn restore(&mut self, entry: &Entry, value: &[u8]) -> Result<(), DamagedJournal> {
         let damaged = |problem: String| DamagedJournal::new(entry.value.offset, problem);
-        let value = reader.read(entry.value)?;
+        let (name, key) = entry.table_and_key()?;
         let tables = self.tables().into_iter();
-        let mut tables = tables.filter(|table| table.name() == &*entry.table);
+        let mut tables = tables.filter(|table| table.name() == name);
         let table = tables
             .next()
-            .ok_or_else(|| damaged(format!("unknown kind of record `{}`", entry.table)))?;
-        let restored = table.restore(&entry.key, &value, entry.value);
-        Ok(restored.map_err(|error| damaged(error.to_string()))?)
+            .ok_or_else(|| damaged(format!("unknown kind of record `{name}`")))?;
+        let restored = table.restore(key, value, entry.value);
+        restored.map_err(|error| damaged(error.to_string()))
     }
 
     /// Adds a restored task to its group, its queue, its dependencies and the timers.

@@ -15,7 +15,7 @@ pub(super) trait Stored {
     fn name(&self) -> &'static str;
 
     /// Adds an entity of the journal. Key and value are JSON.
-    fn restore(&mut self, key: &str, value: &[u8], position: Span) -> serde_json::Result<()>;
+    fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()>;
 
     /// Adds the entities that changed since the last call to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
@@ -91,8 +91,8 @@ where
         self.name
     }
 
-    fn restore(&mut self, key: &str, value: &[u8], _: Span) -> serde_json::Result<()> {
-        let (key, value) = (serde_json::from_str(key)?, serde_json::from_slice(value)?);
+    fn restore(&mut self, key: &[u8], value: &[u8], _: Span) -> serde_json::Result<()> {
+        let (key, value) = (serde_json::from_slice(key)?, serde_json::from_slice(value)?);
         self.entries.insert(key, value);
         Ok(())
     }

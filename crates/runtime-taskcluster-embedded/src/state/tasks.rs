@@ -169,8 +169,8 @@ impl Stored for Tasks {
         TASKS
     }
 
-    fn restore(&mut self, key: &str, value: &[u8], position: Span) -> serde_json::Result<()> {
-        let id: Arc<str> = serde_json::from_str(key)?;
+    fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()> {
+        let id: Arc<str> = serde_json::from_slice(key)?;
         // Resolved tasks are nearly all, so their other properties are not even parsed.
         let head: TaskHead = serde_json::from_slice(value)?;
         let run = head.runs.last();
