@@ -197,6 +197,8 @@ pub(crate) async fn run(
     let manager = ShutdownManager::new(Arc::new(stop.clone()), app.monitor.clone());
     let watched = shutdown.into_iter().map(|source| cause.watch(source));
     let _listening = watched.fold(manager, ShutdownManager::boxed_source).start();
+    #[cfg(unix)]
+    let _systemd = crate::systemd::notify()?;
     progress.line(format_args!(
         "claiming from {} at {}",
         config.worker.task_queue_id, config.worker.root_url

@@ -60,6 +60,8 @@ mod signals;
 mod sources;
 mod status;
 mod summary;
+#[cfg(unix)]
+mod systemd;
 mod worker_app;
 
 pub use dev_server::taskcluster_dev;

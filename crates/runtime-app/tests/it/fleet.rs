@@ -394,3 +394,33 @@ fn signal(child: &Child, signal: &str) {
         .status();
     assert!(killed.expect("`kill` exists").success());
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn systemd_is_notified() {
+    let fleet = Fleet::new().await;
+    let path = fleet.folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a new path");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout");
+    let mut command = fleet.command("run");
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "1000000");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut message = [0; 64];
+    let received = ["READY=1", "WATCHDOG=1"].map(|expected| {
+        let len = socket.recv(&mut message);
+        len.map(|len| message[..len] == *expected.as_bytes())
+    });
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a killed child ends");
+    for is_expected in received {
+        assert!(is_expected.expect("a message"));
+    }
+}
