@@ -9,6 +9,7 @@ pub(crate) mod features;
 mod from_go;
 mod links;
 mod metrics;
+pub(crate) mod production;
 mod readme;
 mod references;
 mod required_features;
@@ -78,6 +79,7 @@ pub(crate) fn check(sh: &Shell, write: bool) -> Result<()> {
     let files = files::load(&workspace::root())?;
     book::check(&files)?;
     from_go::check(&files)?;
+    production::check(&files)?;
     doctests::check(&files)?;
     required_features::check(&files, &workspace)?;
     references::check(&files)?;

@@ -6,11 +6,11 @@ use anyhow::{Result, ensure};
 
 use crate::bench;
 use crate::by_name;
+use crate::docs::production::PRODUCTION;
 use crate::files::{self, File};
 use crate::workspace::Workspace;
 
 const SECURITY: &str = "docs/security.md";
-const PRODUCTION: &str = "docs/guide/production.md";
 const BENCHMARKS: &str = "docs/benchmarks.md";
 const STATUS: &str = "docs/status.md";
 const METRICS: &str = "docs/metrics.md";

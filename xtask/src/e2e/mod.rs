@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: checks with third-party programs, which are skipped if the machine lacks one.
 
 mod browser;
+mod container;
 mod crash;
 mod full_disk;
 mod metrics;
@@ -72,6 +73,11 @@ const CHECKS: &[Check] = &[
         name: "browser",
         description: "web pages in headless Chromium",
         run: browser::run,
+    },
+    Check {
+        name: "container",
+        description: "the steps of the guide's Containerfile, and the configuration of its manifest",
+        run: container::run,
     },
     Check {
         name: "crash",
