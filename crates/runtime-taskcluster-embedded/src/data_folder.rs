@@ -1,7 +1,7 @@
 //! The folder of a server: uploaded files, and the journal of a permanent one.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -68,12 +68,12 @@ impl DataFolder {
 
 /// Removes the files of uploads that were not complete when the server was killed.
 fn remove_unknown(folder: &Path, state: &State) -> io::Result<()> {
-    let known: HashSet<OsString> = state.blobs.file_names().collect();
+    let known: HashSet<&OsStr> = state.blobs.file_names().collect();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         // Only names of this server: the folder may have files of the user.
         let is_blob = name.to_str().is_some_and(is_slugid);
-        if is_blob && !known.contains(&name) {
+        if is_blob && !known.contains(&*name) {
             fs::remove_file(folder.join(name))?;
         }
     }

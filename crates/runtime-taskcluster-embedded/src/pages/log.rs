@@ -111,7 +111,7 @@ pub(super) async fn read_tail(
     let key = found.key()?;
     let blob = context.read(|state| state.blobs.get(&key))?;
     let read = tokio::task::spawn_blocking(move || {
-        let is_gzip = header_text(&blob.headers, CONTENT_ENCODING) == Some("gzip");
+        let is_gzip = header_text(&blob.headers(), CONTENT_ENCODING) == Some("gzip");
         read_file_tail(&blob.path, is_gzip)
     });
     read.await.ok()?.ok()

@@ -1,41 +1,65 @@
 //! The files of the S3-like store.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::table::Table;
 
 /// Uploaded bytes in a file, with the headers to serve them.
-#[derive(Debug, Deserialize)]
-#[serde(from = "StoredBlob")]
+#[derive(Debug)]
 pub(crate) struct Blob {
-    pub(crate) path: PathBuf,
+    pub(crate) path: Box<Path>,
     pub(crate) len: u64,
-    pub(crate) headers: HeaderMap,
+    /// A line `name: value` for each. Many blobs with a map each would need several times as much memory.
+    headers: Box<str>,
     /// Whether the store has the blob. The file of any other one is removed with it.
     is_stored: AtomicBool,
 }
 
 impl Blob {
     /// Creates a blob that owns a file, which need not exist yet.
-    pub(crate) fn new(path: PathBuf, len: u64, headers: HeaderMap) -> Self {
+    pub(crate) fn new(path: PathBuf, len: u64, headers: &HeaderMap) -> Self {
+        // A value has any bytes but line breaks, and each is the code of a character.
+        let lines = headers.iter().map(|(name, value)| {
+            let value = value.as_bytes().iter().copied().map(char::from);
+            format!("{name}: {}\n", value.collect::<String>())
+        });
         Self {
-            path,
+            path: path.into(),
             len,
-            headers,
+            headers: lines.collect::<String>().into(),
             is_stored: AtomicBool::new(false),
         }
     }
 
     /// Returns an ETag that is unique to this upload: each has a new file name.
     pub(crate) fn etag(&self) -> String {
-        format!("\"{}\"", file_name(&self.path))
+        format!("\"{}\"", self.file_name())
+    }
+}
+
+impl Blob {
+    /// Returns the headers to serve the blob with.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let headers = self.headers.split('\n').filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let value: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
+            let value = HeaderValue::from_bytes(&value?).ok()?;
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+        });
+        headers.collect()
+    }
+
+    fn file_name(&self) -> Cow<'_, str> {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy()
     }
 }
 
@@ -72,60 +96,47 @@ impl BlobStore {
     }
 
     /// Returns the names of the files.
-    pub(crate) fn file_names(&self) -> impl Iterator<Item = OsString> {
-        let names = self.0.values().filter_map(|blob| blob.path.file_name());
-        names.map(OsString::from)
+    pub(crate) fn file_names(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.values().filter_map(|blob| blob.path.file_name())
     }
 
     /// Sets the folder of restored blobs.
     pub(super) fn set_folder(&mut self, folder: &Path) {
         let blobs = self.0.restored_values_mut().filter_map(Arc::get_mut);
-        blobs.for_each(|blob| blob.path = folder.join(&blob.path));
+        blobs.for_each(|blob| blob.path = folder.join(&blob.path).into());
     }
 }
 
 /// A blob in the journal, with the name of its file.
 #[derive(Serialize, Deserialize)]
-struct StoredBlob {
-    file: String,
+struct StoredBlob<'a> {
+    #[serde(borrow)]
+    file: Cow<'a, str>,
     len: u64,
-    headers: Vec<(String, String)>,
+    #[serde(borrow)]
+    headers: Cow<'a, str>,
 }
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A header has any bytes, and each is the code of a character.
-        let text = |value: &HeaderValue| value.as_bytes().iter().copied().map(char::from).collect();
-        let headers = self.headers.iter();
         let stored = StoredBlob {
-            file: file_name(&self.path),
+            file: self.file_name(),
             len: self.len,
-            headers: headers
-                .map(|(name, value)| (name.to_string(), text(value)))
-                .collect(),
+            headers: Cow::Borrowed(&self.headers),
         };
         stored.serialize(serializer)
     }
 }
 
-impl From<StoredBlob> for Blob {
+impl<'de> Deserialize<'de> for Blob {
     /// The path is relative until the store is restored.
-    fn from(stored: StoredBlob) -> Self {
-        let headers = stored.headers.iter().filter_map(|(name, value)| {
-            let value: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
-            let value = HeaderValue::from_bytes(&value?).ok()?;
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
-        });
-        Self {
-            path: stored.file.into(),
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = StoredBlob::deserialize(deserializer)?;
+        Ok(Self {
+            path: Path::new(&*stored.file).into(),
             len: stored.len,
-            headers: headers.collect(),
+            headers: stored.headers.into(),
             is_stored: AtomicBool::new(true),
-        }
+        })
     }
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }

@@ -11,7 +11,7 @@ use crate::error::RequestError;
 /// A task group.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) scheduler_id: String,
+    pub(crate) scheduler_id: Arc<str>,
     pub(crate) expires: Timestamp,
     /// In the order of creation.
     pub(crate) tasks: Vec<Arc<str>>,
@@ -21,8 +21,8 @@ impl State {
     /// Fails if the group of the task has another scheduler or is sealed.
     pub(super) fn check_group(&self, task: &Definition) -> Result<(), RequestError> {
         let id = &task.task_group_id;
-        match self.groups.get(id) {
-            Some(group) if group.scheduler_id != task.scheduler_id => {
+        match self.groups.get(id.as_str()) {
+            Some(group) if *group.scheduler_id != *task.scheduler_id => {
                 Err(RequestError::conflict(format!(
                     "Task group `{id}` contains tasks with schedulerId `{}`. You are attempting to include tasks from schedulerId `{}`, which is not permitted.",
                     group.scheduler_id, task.scheduler_id
@@ -39,12 +39,12 @@ impl State {
     pub(super) fn add_to_group(
         &mut self,
         id: &Arc<str>,
-        (task_group_id, scheduler_id): (&str, &str),
+        (task_group_id, scheduler_id): (Arc<str>, Arc<str>),
         expires: Timestamp,
     ) {
-        let group = self.groups.entry(task_group_id.to_owned());
+        let group = self.groups.entry(task_group_id);
         let group = group.or_insert_with(|| Group {
-            scheduler_id: scheduler_id.to_owned(),
+            scheduler_id,
             expires,
             tasks: Vec::new(),
         });

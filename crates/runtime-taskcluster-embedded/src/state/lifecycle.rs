@@ -35,7 +35,10 @@ impl State {
         let id: Arc<str> = Arc::from(task_id);
         // The last check that can fail. What follows changes several parts of the state.
         let blocked_by = self.add_to_dependencies(&id, &definition)?;
-        let group = (&*definition.task_group_id, &*definition.scheduler_id);
+        let group = (
+            Arc::from(&*definition.task_group_id),
+            Arc::from(&*definition.scheduler_id),
+        );
         self.add_to_group(&id, group, definition.expires);
         let task = Task {
             id: Arc::clone(&id),

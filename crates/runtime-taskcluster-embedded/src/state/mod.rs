@@ -22,7 +22,7 @@ pub(crate) mod tasks;
 mod timers;
 pub(crate) mod workers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(crate) struct State {
     /// By task queue id.
     pub(crate) queues: HashMap<String, PendingQueue>,
     /// By task group id.
-    pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) groups: HashMap<Arc<str>, Group>,
     /// The time since which a group accepts no tasks, by task group id.
     pub(crate) sealed_groups: Table<String, Timestamp>,
     /// The tasks that depend on a task.
@@ -97,7 +97,7 @@ impl State {
         Self {
             tasks: Tasks::default(),
             queues: HashMap::new(),
-            groups: BTreeMap::new(),
+            groups: HashMap::new(),
             sealed_groups: Table::new("sealed-group"),
             dependents: HashMap::new(),
             workers: Workers(Table::new("queue-worker")),

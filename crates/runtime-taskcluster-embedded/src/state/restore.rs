@@ -57,28 +57,22 @@ impl State {
 
     /// Adds a restored task to its group, its queue, its dependencies and the timers.
     fn link(&mut self, task: &TaskLinks) {
-        let TaskLinks {
-            id,
-            number,
-            definition,
-        } = task;
-        self.task_count = self.task_count.max(number.saturating_add(1));
-        let group = (&*definition.task_group_id, &*definition.scheduler_id);
-        self.add_to_group(id, group, definition.expires);
-        for other in &definition.dependencies {
+        let id = &task.id;
+        self.task_count = self.task_count.max(task.number.saturating_add(1));
+        let group = (
+            Arc::clone(&task.task_group_id),
+            Arc::clone(&task.scheduler_id),
+        );
+        self.add_to_group(id, group, task.expires);
+        for other in &task.dependencies {
             if **other != **id {
                 self.add_dependent(other, id);
             }
         }
-        if self
-            .tasks
-            .state(id)
-            .is_some_and(|state| !state.is_resolved())
-        {
-            self.link_unresolved(id);
-        }
+        self.link_unresolved(id);
     }
 
+    /// Adds a restored task to its queue and the timers, if it is in memory and so unresolved.
     fn link_unresolved(&mut self, id: &Arc<str>) {
         let delay = self.resolver_delay;
         let Some(task) = self.tasks.restored_mut(id) else {

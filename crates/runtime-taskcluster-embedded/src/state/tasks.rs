@@ -1,5 +1,6 @@
 //! All tasks: in memory until they are resolved, and then in the journal, if there is one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::ops::Deref;
@@ -64,8 +65,8 @@ pub(crate) struct TaskSummary<'a> {
 pub(crate) struct Tasks {
     in_memory: HashMap<Arc<str>, Task>,
     stored: HashMap<Arc<str>, StoredTask>,
-    /// The queues of the stored tasks, each once.
-    queue_ids: HashSet<Arc<str>>,
+    /// The queues and schedulers of the stored tasks, each once.
+    names: HashSet<Arc<str>>,
     changed: BTreeSet<Arc<str>>,
     journal: Option<JournalReader>,
     /// The links of restored tasks, until the state has them.
@@ -154,12 +155,12 @@ impl Tasks {
         self.in_memory.get_mut(id)
     }
 
-    fn shared_queue_id(&mut self, id: &str) -> Arc<str> {
-        if let Some(known) = self.queue_ids.get(id) {
+    fn shared_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
             return Arc::clone(known);
         }
-        let new: Arc<str> = Arc::from(id);
-        self.queue_ids.insert(Arc::clone(&new));
+        let new: Arc<str> = Arc::from(name);
+        self.names.insert(Arc::clone(&new));
         new
     }
 }
@@ -172,13 +173,13 @@ impl Stored for Tasks {
     fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()> {
         let id: Arc<str> = serde_json::from_slice(key)?;
         // Resolved tasks are nearly all, so their other properties are not even parsed.
-        let head: TaskHead = serde_json::from_slice(value)?;
+        let head: TaskHead<'_> = serde_json::from_slice(value)?;
         let run = head.runs.last();
         let state = run.map_or(TaskState::Unscheduled, |run| run.status.state.clone());
         if state.is_resolved() {
             let stored = StoredTask {
                 value: position,
-                task_queue_id: self.shared_queue_id(&head.definition.task_queue_id),
+                task_queue_id: self.shared_name(&head.definition.task_queue_id),
                 created: head.definition.created,
                 state,
             };
@@ -187,11 +188,21 @@ impl Stored for Tasks {
             let task = serde_json::from_slice(value)?;
             self.in_memory.insert(Arc::clone(&id), task);
         }
-        self.links.push(TaskLinks {
-            id,
+        let group = &*head.definition.task_group_id;
+        let links = TaskLinks {
             number: head.number,
-            definition: head.definition,
-        });
+            // Most tasks are alone in a group with their own id.
+            task_group_id: if *group == *id {
+                Arc::clone(&id)
+            } else {
+                Arc::from(group)
+            },
+            scheduler_id: self.shared_name(&head.definition.scheduler_id),
+            dependencies: head.definition.dependencies,
+            expires: head.definition.expires,
+            id,
+        };
+        self.links.push(links);
         Ok(())
     }
 
@@ -209,7 +220,7 @@ impl Stored for Tasks {
             let stored = StoredTask {
                 value,
                 created: definition.created,
-                task_queue_id: self.shared_queue_id(&definition.task_queue_id),
+                task_queue_id: self.shared_name(&definition.task_queue_id),
                 state,
             };
             self.in_memory.remove(&id);
@@ -239,22 +250,25 @@ impl Stored for Tasks {
 
 /// The parts of a stored task that are needed at the start.
 #[derive(Deserialize)]
-struct TaskHead {
+struct TaskHead<'a> {
     number: u64,
-    definition: DefinitionHead,
+    #[serde(borrow)]
+    definition: DefinitionHead<'a>,
     runs: Vec<RunHead>,
 }
 
-/// The links of a task to its queue, its group and its dependencies.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DefinitionHead {
-    task_queue_id: String,
-    pub(super) scheduler_id: String,
-    pub(super) task_group_id: String,
-    pub(super) dependencies: Vec<String>,
+struct DefinitionHead<'a> {
+    #[serde(borrow)]
+    task_queue_id: Cow<'a, str>,
+    #[serde(borrow)]
+    scheduler_id: Cow<'a, str>,
+    #[serde(borrow)]
+    task_group_id: Cow<'a, str>,
+    dependencies: Vec<String>,
     created: Timestamp,
-    pub(super) expires: Timestamp,
+    expires: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -267,11 +281,14 @@ struct StatusHead {
     state: TaskState,
 }
 
-/// What other parts of the state derive from a task.
+/// The links of a task to its group and its dependencies.
 #[derive(Debug)]
 pub(super) struct TaskLinks {
     pub(super) id: Arc<str>,
     /// The rank in the order of creation.
     pub(super) number: u64,
-    pub(super) definition: DefinitionHead,
+    pub(super) task_group_id: Arc<str>,
+    pub(super) scheduler_id: Arc<str>,
+    pub(super) dependencies: Vec<String>,
+    pub(super) expires: Timestamp,
 }

@@ -138,10 +138,11 @@ impl Taskcluster {
         let blob = self.context.read(|state| state.blobs.get(&key));
         let blob = blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
         let bytes = tokio::fs::read(&blob.path).await;
+        let headers = blob.headers();
         Ok(StoredArtifact {
-            content_type: header_text(&blob.headers, CONTENT_TYPE).map(str::to_owned),
-            content_encoding: header_text(&blob.headers, CONTENT_ENCODING).map(str::to_owned),
-            headers: blob.headers.clone(),
+            content_type: header_text(&headers, CONTENT_TYPE).map(str::to_owned),
+            content_encoding: header_text(&headers, CONTENT_ENCODING).map(str::to_owned),
+            headers,
             bytes: bytes.map_err(|source| ReadArtifactError::Read { name, source })?,
         })
     }

@@ -66,7 +66,7 @@ fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status:
         );
     }
     // Replaces the default content type.
-    headers.extend(blob.headers.clone());
+    headers.extend(blob.headers());
 }
 
 async fn read(blob: Arc<Blob>, range: Range<u64>) -> Result<Body, S3Error> {

@@ -45,7 +45,7 @@ pub(super) async fn put(
     let blob = Blob::new(
         context.new_file(),
         length.ok_or(S3Error::MissingContentLength)?,
-        stored_headers(request.headers()),
+        &stored_headers(request.headers()),
     );
     let written = write(&blob.path, request.into_body()).await?;
     // The client may have closed the connection early. S3 does not store a partial upload either.
