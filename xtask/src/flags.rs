@@ -56,6 +56,8 @@ xflags::xflags! {
             /// Commit and tag the release.
             optional --execute
         }
+        /// Build the programs and pack them into an archive with a checksum, as the release workflow does; Linux only.
+        cmd archive {}
         /// Run benchmarks against their peers; without a name, list the benchmarks.
         cmd bench {
             /// Benchmarks to run.

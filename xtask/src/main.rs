@@ -60,6 +60,7 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Loom(task) => loom::run(&sh, &task.filter, task.preemptions),
         XtaskCmd::Fuzz(task) => fuzz::run(&sh, &task.filter, task.seconds.unwrap_or(30)),
         XtaskCmd::Release(task) => release::run(&sh, &task.version, task.execute),
+        XtaskCmd::Archive(_) => release::archive::run(&sh),
         XtaskCmd::Bench(task) => bench::run(&sh, &task),
         XtaskCmd::Soak(task) => soak::run(&sh, &task),
         XtaskCmd::E2e(task) => e2e::run(&sh, &task.name),

@@ -2,6 +2,7 @@
 //!
 //! A tag on main triggers `.github/workflows/release.yml`, which publishes. So developers need no registry token.
 
+pub(crate) mod archive;
 mod changelog;
 mod version;
 

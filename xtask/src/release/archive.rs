@@ -1,0 +1,66 @@
+//! `cargo xtask archive`: builds the programs, and packs them into an archive with a checksum.
+//!
+//! The release workflow runs it on each platform. The archive of a commit is always the same, for the same compiler.
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use crate::workspace::{Workspace, cargo};
+
+/// The programs that users install.
+const PROGRAMS: &[&str] = &["taskcluster-dev", "worker"];
+const DOCUMENTS: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
+
+/// Writes the archive and its checksum to `target/archives`, and prints their paths.
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    let workspace = Workspace::load(sh)?;
+    let build = cargo(sh).args(["build", "--release", "--locked", "--bins"]);
+    let build = build.args(["-p", "runtime-app", "-p", "worker-runtime"]);
+    build
+        .args(["--features", "worker-runtime/app,worker-runtime/process"])
+        .run()?;
+    let version = workspace.libraries().next().map_or("", |it| &it.version);
+    let name = format!("worker-runtime-{version}-{}", host(sh)?);
+    let folder = workspace.target_directory.join("archives");
+    let content = folder.join(&name);
+    sh.remove_path(&content)?;
+    sh.create_dir(&content)?;
+    for program in PROGRAMS {
+        sh.copy_file(
+            workspace.target_directory.join("release").join(program),
+            &content,
+        )?;
+    }
+    for document in DOCUMENTS {
+        sh.copy_file(document, &content)?;
+    }
+    // Neither the time of the build nor the user of the machine is in the archive.
+    let time = cmd!(sh, "git log -1 --format=@%ct").quiet().read()?;
+    let archive = format!("{name}.tar.gz");
+    let _in_folder = sh.push_dir(&folder);
+    let options = [
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=u+rw,go=rX",
+    ];
+    cmd!(
+        sh,
+        "tar --create --gzip {options...} --mtime {time} --file {archive} {name}"
+    )
+    .run()?;
+    let checksum = cmd!(sh, "sha256sum {archive}").read()?;
+    sh.write_file(format!("{archive}.sha256"), format!("{checksum}\n"))?;
+    println!("{}", folder.join(&archive).display());
+    println!("{checksum}");
+    Ok(())
+}
+
+/// Returns the name of the platform of the compiler, such as `x86_64-unknown-linux-gnu`.
+fn host(sh: &Shell) -> Result<String> {
+    let version = cmd!(sh, "rustc --version --verbose").quiet().read()?;
+    let mut lines = version.lines();
+    let host = lines.find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not name its host")?.to_owned())
+}
