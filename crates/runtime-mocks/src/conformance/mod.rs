@@ -92,7 +92,7 @@ pub enum TaskLimit {
 /// A plugin that [`plugin_suite!`](crate::plugin_suite) tests.
 pub trait PluginUnderTest: Send + Sync + 'static {
     /// Creates the plugin. Each test calls it once.
-    fn plugin(&self) -> Arc<dyn Plugin>;
+    fn plugin(&self) -> impl Future<Output = Arc<dyn Plugin>> + Send;
 
     /// Returns the part of the payload that makes the plugin act. Default: none.
     fn payload(&self) -> Value {
@@ -160,7 +160,7 @@ macro_rules! __engine_claims {
 
             exec_runs_in_the_task exec_exit_code_is_reported exec_reads_input exec_separates_errors
             exec_has_a_terminal exec_ends_with_the_task exec_can_be_dropped exec_after_the_end_is_refused
-            exec_of_missing_program_is_refused
+            exec_of_invalid_command_is_refused
 
             limit_of_memory_ends_a_task limit_of_processes_is_enforced limited_task_may_use_less
 

@@ -33,7 +33,7 @@ pub fn check_plugin<U: PluginUnderTest>(under_test: U, claim: &str) {
     block_on(async {
         let (environment, folder) = test_environment();
         let test = PluginTest {
-            plugin: under_test.plugin(),
+            plugin: under_test.plugin().await,
             payload: under_test.payload(),
             environment,
             _folder: folder,

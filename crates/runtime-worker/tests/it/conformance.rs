@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_fetcher::{FetchConfig, HttpClient};
+use runtime_gc::ResourceTracker;
 use runtime_mocks::conformance::PluginUnderTest;
 use runtime_mocks::plugin_suite;
 use runtime_worker::Plugin;
 use runtime_worker::plugins::{
-    Artifacts, ExitStatus, LogPrefix, MaxRunTime, ResourceUsage, TaskEnvVars, TaskLog,
+    Artifacts, ExitStatus, LogPrefix, MaxRunTime, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
+    TaskclusterProxy,
 };
 use serde_json::{Value, json};
 
@@ -15,13 +18,53 @@ use serde_json::{Value, json};
 struct Tested<F>(F, Value);
 
 impl<P: Plugin + 'static, F: Fn() -> P + Send + Sync + 'static> PluginUnderTest for Tested<F> {
-    fn plugin(&self) -> Arc<dyn Plugin> {
+    async fn plugin(&self) -> Arc<dyn Plugin> {
         Arc::new(self.0())
     }
 
     fn payload(&self) -> Value {
         self.1.clone()
     }
+}
+
+/// `Mounts`, with a folder for its caches.
+struct MountsUnderTest(tempfile::TempDir);
+
+impl MountsUnderTest {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder for the test"))
+    }
+}
+
+impl PluginUnderTest for MountsUnderTest {
+    async fn plugin(&self) -> Arc<dyn Plugin> {
+        let http = HttpClient::new(FetchConfig::default()).expect("a valid configuration");
+        let mounts = Mounts::builder(http, self.0.path());
+        let mounts = mounts.open(ResourceTracker::detached()).await;
+        Arc::new(mounts.expect("a folder of the test"))
+    }
+
+    fn payload(&self) -> Value {
+        json!({ "mounts": [
+            { "cacheName": "build", "directory": "cache" },
+            { "content": { "raw": "text" }, "file": "input" },
+        ] })
+    }
+}
+
+mod mounts {
+    use super::*;
+
+    plugin_suite!(MountsUnderTest::new());
+}
+
+mod taskcluster_proxy {
+    use super::*;
+
+    plugin_suite!(Tested(
+        || TaskclusterProxy::new(&[]).expect("no certificates"),
+        json!({ "features": { "taskclusterProxy": true } }),
+    ));
 }
 
 mod artifacts {

@@ -138,11 +138,13 @@ pub(super) async fn exec_after_the_end_is_refused<U: EngineUnderTest>(test: Engi
     );
 }
 
-pub(super) async fn exec_of_missing_program_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
+pub(super) async fn exec_of_invalid_command_is_refused<U: EngineUnderTest>(test: EngineTest<U>) {
     let Some(task) = waiting_task(&test).await else {
         return;
     };
-    for command in [vec!["/no/such/program".to_owned()], Vec::new()] {
+    let commands = [&["/no/such/program"][..], &["sh", "a\0b"], &["sh\0"], &[]];
+    for command in commands {
+        let command = command.iter().map(|it| (*it).to_owned()).collect();
         let terminal = None;
         let refused = task.sandbox.exec(ExecCommand { command, terminal }).await;
         assert!(

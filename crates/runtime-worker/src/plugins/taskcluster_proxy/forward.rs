@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -136,8 +136,8 @@ impl Forwarder {
 }
 
 fn request_headers(mut headers: HeaderMap) -> HeaderMap {
-    // The client adds the length and the host of its request.
-    for name in [AUTHORIZATION, CONTENT_LENGTH, HOST] {
+    // The client adds the length and the host of its request. The body was received, so nothing waits for a consent.
+    for name in [AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST] {
         headers.remove(name);
     }
     without_connection_headers(headers)
