@@ -127,7 +127,7 @@ pub use websocktunnel::{
 // Handlers.
 pub use live_log::LiveLog;
 #[cfg(all(feature = "shell", unix))]
-pub use shell::{Shell, ShellCommand};
+pub use shell::{Shell, ShellCommand, ShellControl, ShellProgram, ShellStarter};
 pub use static_page::StaticPage;
 
 // Configuration.

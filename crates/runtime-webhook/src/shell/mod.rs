@@ -2,7 +2,9 @@
 
 mod client_message;
 mod command;
+mod program;
 mod session;
+mod terminal;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use crate::hook_id::HookId;
 use crate::response::{empty, list_items, set_headers};
 
 pub use self::command::ShellCommand;
-use self::session::ShellSession;
+pub use self::program::{ShellControl, ShellProgram, ShellStarter};
+use self::session::{ShellSession, ShellSource};
 
 /// The maximum number of concurrent sessions of a shell.
 const MAX_SESSIONS: usize = 16;
@@ -64,7 +67,7 @@ const MAX_SESSIONS: usize = 16;
 /// ```
 pub struct Shell {
     secret: HookId,
-    command: Box<dyn Fn() -> ShellCommand + Send + Sync>,
+    source: Box<dyn Fn() -> ShellSource + Send + Sync>,
     permits: Arc<Semaphore>,
     monitor: Monitor,
     ping_interval: Duration,
@@ -82,10 +85,25 @@ impl Shell {
     pub fn new(
         command: impl Fn() -> ShellCommand + Send + Sync + 'static,
     ) -> Result<Self, getrandom::Error> {
+        Self::from_source(move || ShellSource::Command(command()))
+    }
+
+    /// Creates a handler whose programs are started elsewhere, such as inside of a task.
+    ///
+    /// # Errors
+    ///
+    /// An error if the operating system provides no random numbers for the secret.
+    pub fn with_starter(starter: Arc<dyn ShellStarter>) -> Result<Self, getrandom::Error> {
+        Self::from_source(move || ShellSource::Starter(Arc::clone(&starter)))
+    }
+
+    fn from_source(
+        source: impl Fn() -> ShellSource + Send + Sync + 'static,
+    ) -> Result<Self, getrandom::Error> {
         let dropped = CancellationToken::new();
         Ok(Self {
             secret: HookId::random()?,
-            command: Box::new(command),
+            source: Box::new(source),
             permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
             monitor: Monitor::null(),
             ping_interval: Duration::from_secs(20),
@@ -126,7 +144,7 @@ impl Shell {
         };
         let session = ShellSession {
             upgrade: hyper::upgrade::on(&mut request),
-            command: (self.command)(),
+            source: (self.source)(),
             monitor: self.monitor.clone(),
             ping_interval: self.ping_interval,
         };

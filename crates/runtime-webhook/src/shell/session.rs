@@ -1,7 +1,7 @@
 //! One program on one terminal, for one client.
 
 use std::io;
-use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,9 +10,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use pty_process::{OwnedReadPty, OwnedWritePty, Size};
-use runtime_core::Monitor;
 use runtime_core::clock::ticks;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use runtime_core::{Monitor, error_chain};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +22,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::client_message::ClientMessage;
 use super::command::ShellCommand;
+use super::program::ShellStarter;
+use super::terminal::{RunningProgram, StartedInput, StartedProgram, TerminalInput};
 
 /// The maximum size of a client message, which limits how much text can be pasted at once.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -36,14 +38,24 @@ const EXIT_GRACE: Duration = Duration::from_millis(500);
 /// The time limit of the WebSocket close handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The size of a terminal until the client sends its own.
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
+
 type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
 type WebSocketSink = SplitSink<WebSocket, Message>;
 type WebSocketSource = SplitStream<WebSocket>;
 type Terminal = (OwnedReadPty, OwnedWritePty);
 
+/// The program of a session.
+pub(super) enum ShellSource {
+    Command(ShellCommand),
+    Starter(Arc<dyn ShellStarter>),
+}
+
 pub(super) struct ShellSession {
     pub(super) upgrade: OnUpgrade,
-    pub(super) command: ShellCommand,
+    pub(super) source: ShellSource,
     pub(super) monitor: Monitor,
     pub(super) ping_interval: Duration,
 }
@@ -51,7 +63,7 @@ pub(super) struct ShellSession {
 /// The reason that a session ended.
 enum SessionEnd {
     /// The program exited.
-    Exited(ExitStatus),
+    Exited(String),
     /// The client sent an invalid message.
     ProtocolError(String),
     /// The client disconnected or does not respond.
@@ -70,20 +82,52 @@ impl ShellSession {
         let io = TokioIo::new(upgraded);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let (mut sink, mut source) = websocket.split();
-        let program = self.command.program.clone();
-        // On a thread that may block: the program may be on a dead network file system.
-        let command = self.command;
-        let started = tokio::task::spawn_blocking(move || spawn(command)).await;
-        let started = started.unwrap_or_else(|panic| Err(io::Error::from(panic).into()));
-        let close_frame = match started {
-            Ok((terminal, child)) => {
-                let end = serve(terminal, child, &mut sink, &mut source, self.ping_interval).await;
-                end.into_close_frame()
+        let ping_interval = self.ping_interval;
+        let served = match self.source {
+            ShellSource::Command(command) => {
+                let program = command.program.clone();
+                // On a thread that may block: the program may be on a dead network file system.
+                let started = tokio::task::spawn_blocking(move || spawn(command)).await;
+                let started = started.unwrap_or_else(|panic| Err(io::Error::from(panic).into()));
+                match started {
+                    Ok(((reader, writer), child)) => {
+                        Ok(
+                            serve(reader, writer, child, &mut sink, &mut source, ping_interval)
+                                .await,
+                        )
+                    }
+                    Err(error) => Err(format!(
+                        "cannot run `{}` for a shell: {error}",
+                        program.display()
+                    )),
+                }
             }
-            Err(error) => {
-                let program = program.display();
-                self.monitor
-                    .warn(format_args!("cannot run `{program}` for a shell: {error}"));
+            ShellSource::Starter(starter) => match starter.start(ROWS, COLUMNS).await {
+                Ok(program) => {
+                    let control = Arc::clone(&program.control);
+                    let input = StartedInput {
+                        input: program.input,
+                        control,
+                    };
+                    let running = StartedProgram(Some(program.control));
+                    let output = program.output;
+                    Ok(serve(
+                        output,
+                        input,
+                        running,
+                        &mut sink,
+                        &mut source,
+                        ping_interval,
+                    )
+                    .await)
+                }
+                Err(error) => Err(format!("cannot start a shell: {}", error_chain(&*error))),
+            },
+        };
+        let close_frame = match served {
+            Ok(end) => end.into_close_frame(),
+            Err(message) => {
+                self.monitor.warn(message);
                 Some(close_frame(CloseCode::Error, "cannot start the shell"))
             }
         };
@@ -97,7 +141,7 @@ impl ShellSession {
 impl SessionEnd {
     fn into_close_frame(self) -> Option<CloseFrame> {
         match self {
-            Self::Exited(status) => Some(close_frame(CloseCode::Normal, &status.to_string())),
+            Self::Exited(status) => Some(close_frame(CloseCode::Normal, &status)),
             Self::ProtocolError(reason) => Some(close_frame(CloseCode::Policy, &reason)),
             Self::Disconnected => None,
         }
@@ -111,8 +155,7 @@ fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
 
 fn spawn(command: ShellCommand) -> pty_process::Result<(Terminal, Child)> {
     let (pty, pts) = pty_process::open()?;
-    // The size until the client sends its own.
-    pty.resize(Size::new(24, 80))?;
+    pty.resize(Size::new(ROWS, COLUMNS))?;
     let child = command.into_command().spawn(pts)?;
     Ok((pty.into_split(), child))
 }
@@ -133,8 +176,9 @@ async fn close(
 
 /// Serves a client until the program exits or the client disconnects. The program has ended on return.
 async fn serve(
-    (mut reader, writer): Terminal,
-    mut child: Child,
+    mut reader: impl AsyncRead + Send + Unpin,
+    writer: impl TerminalInput,
+    mut child: impl RunningProgram,
     sink: &mut WebSocketSink,
     source: &mut WebSocketSource,
     ping_interval: Duration,
@@ -172,8 +216,7 @@ async fn serve(
     let status = match timeout(EXIT_GRACE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
-            // An error means that the program has exited.
-            let _ = child.kill().await;
+            child.kill().await;
             // Also reaps the process.
             child.wait().await
         }
@@ -183,7 +226,7 @@ async fn serve(
 
 /// Sends the output of the program, and pings, until all processes have closed the terminal.
 async fn send_output(
-    reader: &mut OwnedReadPty,
+    reader: &mut (impl AsyncRead + Unpin),
     sink: &mut WebSocketSink,
     ping_interval: Duration,
 ) -> Result<(), Error> {
@@ -209,7 +252,7 @@ async fn send_output(
 /// Passes the messages of the client to the terminal until the client disconnects.
 async fn receive_input(
     source: &mut WebSocketSource,
-    mut writer: OwnedWritePty,
+    mut writer: impl TerminalInput,
     ping_interval: Duration,
 ) -> SessionEnd {
     loop {
@@ -231,9 +274,7 @@ async fn receive_input(
         };
         let is_open = match message {
             Ok(ClientMessage::Input(bytes)) => writer.write_all(&bytes).await.is_ok(),
-            Ok(ClientMessage::Resize { columns, rows }) => {
-                writer.resize(Size::new(rows, columns)).is_ok()
-            }
+            Ok(ClientMessage::Resize { columns, rows }) => writer.resize(rows, columns),
             Err(error) => return SessionEnd::ProtocolError(error.to_string()),
         };
         if !is_open {
