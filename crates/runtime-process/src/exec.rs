@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn attend(
     let control = AttendedCommand {
         exit,
         attendant,
-        terminal: terminal.clone(),
+        terminal: terminal.as_ref().map(|it| Arc::downgrade(&it.0)),
     };
     match (terminal, stdin, stdout) {
         (None, Some(stdin), Some(stdout)) => {
@@ -145,7 +145,8 @@ fn attend(
 struct AttendedCommand {
     exit: watch::Receiver<Option<Result<Exit, String>>>,
     attendant: JoinHandle<()>,
-    terminal: Option<SharedTerminal>,
+    /// Not counted, so that dropping the streams hangs up the terminal.
+    terminal: Option<Weak<Mutex<SandboxTerminal>>>,
 }
 
 #[async_trait]
@@ -161,8 +162,8 @@ impl ExecControl for AttendedCommand {
     }
 
     fn resize(&self, size: PtySize) -> io::Result<()> {
-        let terminal = self.terminal.as_ref();
-        terminal.map_or(Ok(()), |it| it.0.lock().resize(terminal_size(size)))
+        let terminal = self.terminal.as_ref().and_then(Weak::upgrade);
+        terminal.map_or(Ok(()), |it| it.lock().resize(terminal_size(size)))
     }
 }
 

@@ -13,3 +13,4 @@ mod limits;
 mod oom_kills;
 mod stops;
 mod support;
+mod task_shell;
