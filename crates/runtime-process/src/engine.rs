@@ -38,8 +38,8 @@ impl ProcessEngine {
     /// Creates an engine with default settings.
     ///
     /// Tasks see `PATH` as `/usr/local/bin:/usr/bin:/bin` and `HOME` as their folder. They inherit no variable
-    /// of the worker, because it may contain credentials. Variables of the payload override these, and those of
-    /// plugins override both. Each process also gets `RUNTIME_WORKER_TASK`, with which the engine finds it.
+    /// of the worker, because it may contain credentials. Variables of the payload and of plugins override these; a
+    /// variable to which both give different values is an error. Each process also gets `RUNTIME_WORKER_TASK`, with which the engine finds it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

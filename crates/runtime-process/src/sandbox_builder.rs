@@ -21,6 +21,21 @@ use crate::task_folder::TaskFolder;
 /// Adds commands, variables, folders, files and proxies to a task before it starts.
 ///
 /// [`ProcessEngine::new_builder`](crate::ProcessEngine::new_builder) creates it for engines with another payload.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use runtime_core::TaskError;
+/// use runtime_process::ProcessEngine;
+/// use runtime_worker::{Capability, Sandbox, SandboxBuilder, TaskRun};
+///
+/// /// Starts the tests of a project that is an input of the task.
+/// async fn start_tests(engine: &ProcessEngine, run: &TaskRun) -> Result<Arc<dyn Sandbox>, TaskError> {
+///     let mut builder = engine.new_builder(run, &[Capability::Copies]).await?;
+///     builder.attach_copy("/srv/project".as_ref(), "project")?;
+///     builder.command(["make", "-C", "project", "test"])?;
+///     Box::new(builder).start().await
+/// }
+/// ```
 pub struct ProcessSandboxBuilder {
     task: PreparedTask,
     environment: Environment,
@@ -121,15 +136,13 @@ impl ProcessSandboxBuilder {
     }
 
     /// Sets a file of the worker as the standard input of each command. Default: no input.
+    #[cfg(unix)]
     pub fn input(&mut self, file: impl Into<PathBuf>) {
         self.task.input = Some(file.into());
     }
 
     /// Sets the working directory of the commands.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "the engine by commands needs Unix")
-    )]
+    #[cfg(unix)]
     pub(crate) fn directory(&mut self, directory: &Path) {
         self.task.directory = Some(directory.to_owned());
     }
