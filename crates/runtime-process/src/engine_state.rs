@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_core::webhook::{Handler, WebHook, WebHookServer as _};
-use runtime_core::{BoxError, Environment, MalformedPayloadError, Monitor, TaskError};
-use runtime_webhook::LocalhostServer;
-use tokio::sync::OnceCell;
+use runtime_core::{BoxError, Environment, MalformedPayloadError, TaskError};
 #[cfg(unix)]
 use {
     crate::cgroup::CgroupParents,
@@ -16,7 +13,7 @@ use {
     crate::orphan_reaper::OrphanReaper,
     crate::orphans::OrphanScanner,
     crate::usage::UsageSampler,
-    runtime_core::error_chain,
+    runtime_core::{Monitor, error_chain},
 };
 
 #[cfg(target_os = "linux")]
@@ -32,8 +29,6 @@ pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
     /// `None` if tasks run without walls.
     pub(crate) walls: Option<Walls>,
-    /// Serves the proxies of tasks. Started with the first one.
-    proxies: OnceCell<LocalhostServer>,
     #[cfg(unix)]
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
@@ -46,6 +41,7 @@ pub(crate) struct EngineState {
     _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
     pub(crate) cgroups: Arc<CgroupParents>,
+    #[cfg(unix)]
     pub(crate) monitor: Monitor,
 }
 
@@ -81,7 +77,6 @@ impl EngineState {
             running: CommandWatch::new(settings.high_memory, settings.meminfo.clone()),
             settings,
             walls,
-            proxies: OnceCell::new(),
             abandoned: Arc::default(),
             orphans,
             sampler: UsageSampler::default(),
@@ -128,12 +123,7 @@ impl EngineState {
             }
             environment.monitor.warn(message);
         }
-        Ok(Self {
-            settings,
-            walls,
-            proxies: OnceCell::new(),
-            monitor: environment.monitor.clone(),
-        })
+        Ok(Self { settings, walls })
     }
 
     fn check_limits(&self, limits: &TaskLimits) -> Result<(), TaskError> {
@@ -147,18 +137,6 @@ impl EngineState {
 }
 
 impl EngineState {
-    /// Serves a handler on the loopback interface, at a URL that nothing but its receiver knows.
-    pub(crate) async fn serve(&self, handler: Arc<dyn Handler>) -> Result<WebHook, TaskError> {
-        let start = || {
-            LocalhostServer::builder()
-                .monitor(self.monitor.clone())
-                .start()
-        };
-        let server = self.proxies.get_or_try_init(start).await;
-        let server = server.map_err(TaskError::unavailable)?;
-        server.attach(handler).await.map_err(TaskError::other)
-    }
-
     /// Returns the limits of a task.
     ///
     /// # Errors

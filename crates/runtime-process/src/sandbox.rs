@@ -67,6 +67,8 @@ impl ProcessSandbox {
         let (_, requests) = mpsc::channel(1);
         let run = tokio::spawn(async move {
             let ended = run_commands(&task, deadline_receiver, requests).await;
+            // Before the end is known: no request may use the credentials of a task that has ended.
+            drop((task.proxies, task.proxy_server));
             let result = ended.map(|exit| {
                 Arc::new(ProcessResult {
                     exit,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_core::util::is_disk_full;
-use runtime_core::webhook::Handler;
+use runtime_core::webhook::{Handler, WebHookServer as _};
 use runtime_core::{Environment, MalformedPayloadError, TaskError};
+use runtime_webhook::{HttpLimits, LocalhostServer};
 use runtime_worker::{Capability, FolderAccess, Sandbox, SandboxBuilder, TaskRun};
 
 use crate::engine_state::EngineState;
@@ -17,6 +18,9 @@ use crate::limits::TaskLimits;
 use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
+
+/// The number of connections to the proxies of a task, each of which is a descriptor of the worker. Others wait.
+const MAX_PROXY_CONNECTIONS: usize = 256;
 
 /// Adds commands, variables, folders, files and proxies to a task before it starts.
 ///
@@ -68,6 +72,7 @@ impl ProcessSandboxBuilder {
             limits: engine.settings.limits,
             walls: None,
             proxies: Vec::new(),
+            proxy_server: None,
             has_exec: capabilities.contains(&Capability::Exec),
             engine,
         };
@@ -152,10 +157,19 @@ impl ProcessSandboxBuilder {
         has.then_some(()).ok_or_else(|| capability.refusal())
     }
 
-    /// Serves the handlers to the task.
+    /// Serves the handlers to the task, on the loopback interface, at URLs that nothing else knows.
     async fn start_proxies(&mut self) -> Result<(), TaskError> {
+        if self.proxies.is_empty() {
+            return Ok(());
+        }
+        let mut limits = HttpLimits::default();
+        limits.max_connections = MAX_PROXY_CONNECTIONS;
+        let monitor = self.environment.monitor.clone();
+        let server = LocalhostServer::builder().limits(limits).monitor(monitor);
+        let started = server.start().await.map_err(TaskError::unavailable)?;
+        let server = self.task.proxy_server.insert(started);
         for (variable, handler) in self.proxies.drain(..) {
-            let hook = self.task.engine.serve(handler).await?;
+            let hook = server.attach(handler).await.map_err(TaskError::other)?;
             let url = hook.url();
             let url = url.trim_end_matches('/');
             // Other tasks on this machine can reach the address, and may read the live log of this one.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use runtime_core::webhook::WebHook;
 use runtime_core::{LogDrain, TaskContext};
+use runtime_webhook::LocalhostServer;
 use runtime_worker::report::TaskReportBuilder;
 
 use crate::engine_state::EngineState;
@@ -31,8 +32,11 @@ pub(crate) struct PreparedTask {
     pub(crate) limits: TaskLimits,
     /// The walls around the commands, if the engine has any. Set when the folder has its content.
     pub(crate) walls: Option<Arc<TaskWalls>>,
-    /// The handlers that serve the task. They are detached with it.
+    /// The proxies of the task. They end with it.
     pub(crate) proxies: Vec<WebHook>,
+    /// The server of the proxies, if there are any. With a server for each task, no task can use up the connections of
+    /// another.
+    pub(crate) proxy_server: Option<LocalhostServer>,
     /// Whether further commands may be started in the task.
     #[cfg_attr(
         not(all(
