@@ -3,4 +3,5 @@
 
 mod bubblewrap;
 mod commands;
+mod ordinary_user;
 mod processes;
