@@ -166,14 +166,14 @@ pub(crate) fn static_credentials(bootstrap: &Bootstrap) -> Result<Credentials> {
     if let Some(credentials) = &bootstrap.credentials {
         return Ok(credentials.into());
     }
-    environment_credentials().context("no credentials; `worker.credentials` may have them")
+    environment_credentials(" or `worker.credentials`")
 }
 
-/// Returns the credentials that environment variables contain.
-pub(crate) fn environment_credentials() -> Result<Credentials> {
+/// Returns the credentials that environment variables contain. `alternative` completes the advice of an error.
+pub(crate) fn environment_credentials(alternative: &str) -> Result<Credentials> {
     let read = |name: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.with_context(|| format!("set {name}"))
+        value.with_context(|| format!("no credentials: set {name}{alternative}"))
     };
     let client_id = read("TASKCLUSTER_CLIENT_ID")?;
     let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);

@@ -70,6 +70,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-client",
             "runtime-fetcher",
             "runtime-gc",
+            "runtime-http",
             "runtime-monitoring",
             "runtime-taskcluster-embedded",
             "runtime-webhook",

@@ -23,9 +23,12 @@ const APPLICATION_CALLS: &[(&str, &[&str])] = &[
             "crates/runtime-app/src/account.rs",
             "crates/runtime-app/src/args.rs",
             "crates/runtime-app/src/config.rs",
+            "crates/runtime-app/src/dev_server/tasks.rs",
+            "crates/runtime-app/src/systemd.rs",
+            "crates/runtime/src/bin/worker.rs",
         ],
     ),
-    ("env::var_os(", &[]),
+    ("env::var_os(", &["crates/runtime-app/src/systemd.rs"]),
     ("env::vars(", &[]),
     ("env::vars_os(", &[]),
     (

@@ -29,7 +29,7 @@ impl Deployment {
     pub(super) fn from_environment() -> Result<Self> {
         let root_url = std::env::var("TASKCLUSTER_ROOT_URL")
             .context("set TASKCLUSTER_ROOT_URL to the root URL that the server has printed")?;
-        let credentials = environment_credentials()?;
+        let credentials = environment_credentials("")?;
         let deployment = TaskclusterDeployment::new(&root_url)?;
         let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
         Ok(Self { root_url, client })

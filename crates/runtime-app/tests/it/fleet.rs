@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use runtime_core::Timestamp;
-use runtime_taskcluster_embedded::{Fault, FaultRule, Taskcluster};
+use runtime_taskcluster_embedded::Taskcluster;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -14,14 +14,14 @@ use crate::{config, file, folder, greeter, run};
 const SECRET: &str = "a-secret-of-some-length";
 
 /// An embedded Taskcluster with a static worker, and the settings of this worker.
-struct Fleet {
-    taskcluster: Taskcluster,
-    folder: TempDir,
-    settings: Value,
+pub(crate) struct Fleet {
+    pub(crate) taskcluster: Taskcluster,
+    pub(crate) folder: TempDir,
+    pub(crate) settings: Value,
 }
 
 impl Fleet {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         // Short, because a worker that stops waits for its claim.
         let taskcluster = Taskcluster::builder().long_poll(Duration::from_millis(500));
         let taskcluster = taskcluster.start().await.expect("a free port");
@@ -41,7 +41,7 @@ impl Fleet {
         }
     }
 
-    fn command(&self, command: &str) -> Command {
+    pub(crate) fn command(&self, command: &str) -> Command {
         let path = file(&self.folder, "worker.json", &self.settings);
         let mut greeter = greeter(&self.folder);
         greeter.args([command, "--config"]).arg(path);
@@ -64,7 +64,7 @@ impl Fleet {
         greeter
     }
 
-    fn create(&self, name: &str) -> String {
+    pub(crate) fn create(&self, name: &str) -> String {
         let payload = json!({ "name": name });
         let hour = Duration::from_secs(3600);
         let now = Timestamp::now();
@@ -80,7 +80,7 @@ impl Fleet {
     }
 
     /// Runs a command to its end, while the embedded Taskcluster responds.
-    async fn run(&self, mut command: Command) -> (Output, String) {
+    pub(crate) async fn run(&self, mut command: Command) -> (Output, String) {
         let ended = tokio::task::spawn_blocking(move || run(&mut command));
         ended.await.expect("no panic")
     }
@@ -228,104 +228,6 @@ async fn layers_cannot_change_the_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn once_runs_one_task() {
-    let fleet = Fleet::new().await;
-    let tasks = ["a", "b"].map(|name| fleet.create(name));
-    let mut command = fleet.command("run");
-    command.arg("--once");
-    let (output, text) = fleet.run(command).await;
-    assert_eq!(output.status.code(), Some(0), "{text}");
-    let states = tasks.map(|task_id| {
-        let status = fleet.taskcluster.status(&task_id).expect("a task");
-        status.state_and_reason()
-    });
-    assert_eq!(states, ["completed", "pending"]);
-    fleet.taskcluster.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn exit_code_names_the_cause() {
-    let mut fleet = Fleet::new().await;
-    fleet.settings["worker"]["maxLifeTime"] = json!("1 s");
-    let (output, text) = fleet.run(fleet.command("run")).await;
-    assert_eq!(output.status.code(), Some(0), "{text}");
-    // Idle, and the worker manager agrees.
-    fleet.settings["worker"]["maxLifeTime"] = json!("1 h");
-    fleet.settings["worker"]["plugins"] = json!({ "idleStop": "1 s" });
-    let terminated =
-        fleet
-            .taskcluster
-            .terminate_worker("pool/linux", "group", "id", "over capacity");
-    terminated.expect("a worker");
-    let (output, text) = fleet.run(fleet.command("run")).await;
-    assert_eq!(output.status.code(), Some(68), "{text}");
-    // Without being idle.
-    fleet.settings["worker"]["plugins"] = json!({});
-    fleet.settings["worker"]["shutdown"] = json!(["signals", "worker-manager"]);
-    let (output, text) = fleet.run(fleet.command("run")).await;
-    assert_eq!(output.status.code(), Some(70), "{text}");
-    fleet.taskcluster.stop().await;
-}
-
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn needed_worker_does_not_stop_when_idle() {
-    let mut fleet = Fleet::new().await;
-    fleet.settings["worker"]["plugins"] = json!({ "idleStop": "1 s" });
-    let method = "worker-manager.shouldWorkerTerminate";
-    let nothing = Fault::Latency { millis: 0 };
-    let asked = fleet.taskcluster.inject(FaultRule::new(method, nothing));
-    let mut command = fleet.command("run");
-    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
-    for _ in 0..600 {
-        if asked.hits() >= 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(asked.hits() >= 2, "the worker asks again");
-    assert!(
-        child.try_wait().expect("a child").is_none(),
-        "it still runs"
-    );
-    signal(&child, "-TERM");
-    let status = tokio::task::spawn_blocking(move || child.wait());
-    let status = status.await.expect("no panic").expect("a child");
-    assert_eq!(status.code(), Some(0));
-    fleet.taskcluster.stop().await;
-}
-
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn signal_ends_a_start_that_is_retried() {
-    let fleet = Fleet::new().await;
-    let fault = Fault::Status {
-        status: 500,
-        retry_after: None,
-    };
-    let failed = fleet
-        .taskcluster
-        .inject(FaultRule::new("secrets.get", fault));
-    let mut command = fleet.command("run");
-    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
-    for _ in 0..600 {
-        if failed.hits() > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(failed.hits() > 0, "the worker reads the secret of its pool");
-    let stopped = std::time::Instant::now();
-    signal(&child, "-TERM");
-    let status = tokio::task::spawn_blocking(move || child.wait());
-    let status = status.await.expect("no panic").expect("a child");
-    assert_eq!(status.code(), Some(0));
-    // Without the limit, the call is retried for three minutes.
-    assert!(stopped.elapsed() < Duration::from_secs(90));
-    fleet.taskcluster.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn data_folder_below_a_file_fails() {
     let mut fleet = Fleet::new().await;
     let data = file(&fleet.folder, "file", &json!(1)).join("data");
@@ -388,39 +290,9 @@ async fn worker_runner_writes_layers() {
 }
 
 #[cfg(unix)]
-fn signal(child: &Child, signal: &str) {
+pub(crate) fn signal(child: &Child, signal: &str) {
     let killed = Command::new("kill")
         .args([signal, &child.id().to_string()])
         .status();
     assert!(killed.expect("`kill` exists").success());
-}
-
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn systemd_is_notified() {
-    let fleet = Fleet::new().await;
-    let path = fleet.folder.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a new path");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .expect("a timeout");
-    let mut command = fleet.command("run");
-    command
-        .env("NOTIFY_SOCKET", &path)
-        .env("WATCHDOG_USEC", "1000000");
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut message = [0; 64];
-    let received = ["READY=1", "WATCHDOG=1"].map(|expected| {
-        let len = socket.recv(&mut message);
-        len.map(|len| message[..len] == *expected.as_bytes())
-    });
-    child.kill().expect("a child can be killed");
-    child.wait().expect("a killed child ends");
-    for is_expected in received {
-        assert!(is_expected.expect("a message"));
-    }
 }

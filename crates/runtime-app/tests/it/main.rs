@@ -3,6 +3,7 @@
 mod cloud;
 mod dev_server;
 mod fleet;
+mod stops;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
