@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
@@ -14,6 +14,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 /// An address and the length of its prefix.
 type Ipv4Block = (Ipv4Addr, u8);
+
+/// All of IPv6: `pasta` does not forward it, but the kernel gives the interface an address for neighbours.
+const ALL_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The message `XFRM_MSG_NEWPOLICY`, as a request with an answer that creates.
 const NEW_POLICY: u16 = 0x13;
@@ -37,30 +40,39 @@ const CLOSED: [Ipv4Block; 7] = [
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
-/// Closes these addresses and all of this machine, given a socket for policies of the sandbox's network.
+/// Closes these addresses, all of this machine, and IPv6, given a socket for policies of the sandbox's network.
 pub(crate) fn close_addresses(policies: impl AsFd) -> io::Result<()> {
-    for block in closed_blocks()? {
-        send(&policies, &block_policy(block), SendFlags::empty())?;
-        // The kernel has answered before the call returns.
-        let mut answer = [0; HEADER_LEN + 4];
-        let (len, _) = recv(
-            &policies,
-            &mut answer,
-            RecvFlags::DONTWAIT | RecvFlags::TRUNC,
-        )?;
-        let error = answer[HEADER_LEN..]
-            .first_chunk()
-            .filter(|_| len >= answer.len());
-        let error = error.map_or(libc::EPROTO, |it| i32::from_ne_bytes(*it).saturating_neg());
-        if error != 0 {
-            return Err(Errno::from_raw_os_error(error).into());
-        }
+    for (address, prefix) in closed_blocks()? {
+        add_policy(&policies, &block_policy(address.into(), prefix))?;
     }
-    Ok(())
+    match add_policy(&policies, &block_policy(ALL_IPV6, 0)) {
+        // The kernel has no IPv6.
+        Err(Errno::AFNOSUPPORT) => Ok(()),
+        added => Ok(added?),
+    }
+}
+
+/// Sends a message to the kernel, and reads its answer.
+fn add_policy(policies: impl AsFd, message: &[u8]) -> Result<(), Errno> {
+    send(&policies, message, SendFlags::empty())?;
+    // The kernel has answered before the call returns.
+    let mut answer = [0; HEADER_LEN + 4];
+    let (len, _) = recv(
+        &policies,
+        &mut answer,
+        RecvFlags::DONTWAIT | RecvFlags::TRUNC,
+    )?;
+    let error = answer[HEADER_LEN..]
+        .first_chunk()
+        .filter(|_| len >= answer.len());
+    match error.map_or(-libc::EPROTO, |error| i32::from_ne_bytes(*error)) {
+        0 => Ok(()),
+        error => Err(Errno::from_raw_os_error(error.saturating_neg())),
+    }
 }
 
 /// Returns the message that blocks packets to a block of addresses.
-fn block_policy((address, prefix): Ipv4Block) -> [u8; HEADER_LEN + POLICY_LEN] {
+fn block_policy(address: IpAddr, prefix: u8) -> [u8; HEADER_LEN + POLICY_LEN] {
     const OUT: u8 = 1;
     const BLOCK: u8 = 1;
     let mut message = [0; HEADER_LEN + POLICY_LEN];
@@ -69,8 +81,17 @@ fn block_policy((address, prefix): Ipv4Block) -> [u8; HEADER_LEN + POLICY_LEN] {
     message[6..8].copy_from_slice(&REQUEST_FLAGS.to_ne_bytes());
     let policy = &mut message[HEADER_LEN..];
     // `struct xfrm_selector`: the target, and at offset 40 its family and prefix.
-    policy[..4].copy_from_slice(&address.octets());
-    policy[40..42].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    let family = match address {
+        IpAddr::V4(address) => {
+            policy[..4].copy_from_slice(&address.octets());
+            libc::AF_INET
+        }
+        IpAddr::V6(address) => {
+            policy[..16].copy_from_slice(&address.octets());
+            libc::AF_INET6
+        }
+    };
+    policy[40..42].copy_from_slice(&(family as u16).to_ne_bytes());
     policy[42] = prefix;
     // `struct xfrm_lifetime_cfg`: no limits of bytes and packets.
     policy[56..88].fill(0xff);

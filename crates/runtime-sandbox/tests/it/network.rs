@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -33,7 +33,7 @@ const PORT: u16 = 7000;
 fn connect_inside() {
     for target in env::var(TARGETS).unwrap_or_default().split_whitespace() {
         let (device, target) = target.split_once('@').unwrap_or(("", target));
-        let address: SocketAddrV4 = target.parse().expect("an address");
+        let address: SocketAddr = target.parse().expect("an address");
         let answer = answer(device, address);
         println!(
             "inside: {device} {target} {}",
@@ -42,8 +42,13 @@ fn connect_inside() {
     }
 }
 
-fn answer(device: &str, address: SocketAddrV4) -> std::io::Result<String> {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+fn answer(device: &str, address: SocketAddr) -> std::io::Result<String> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     if !device.is_empty() {
         bind_to_device(&socket, device)?;
     }
@@ -224,7 +229,10 @@ async fn connect_from_sandboxes() {
     // A socket that is bound to an interface ignores some routes.
     let bound =
         format!("machine@127.0.0.1:{port} machine@{MACHINE}:{port} machine@169.254.169.254:80");
-    let closed = format!("127.0.0.1:{port} {MACHINE}:{port} 0.0.0.0:{port} {metadata} {bound}");
+    // Neighbours have such addresses without any set-up.
+    let neighbour = "machine@[fe80::1]:80";
+    let closed =
+        format!("127.0.0.1:{port} {MACHINE}:{port} 0.0.0.0:{port} {metadata} {bound} {neighbour}");
     let targets = format!("{OTHER}:{PORT} machine@{OTHER}:{PORT} {closed}");
     let isolation = Isolation::strict().outbound_network();
     let (exit, output) = run(connector(&targets, isolation)).await;
@@ -234,7 +242,7 @@ async fn connect_from_sandboxes() {
     let bound = format!("inside: machine {OTHER}:{PORT} answer: other machine");
     assert!(output.contains(&bound), "{output}");
     assert_eq!(output.matches("answer: ").count(), 2, "{output}");
-    assert_eq!(output.matches("inside: ").count(), 2 + 9, "{output}");
+    assert_eq!(output.matches("inside: ").count(), 2 + 10, "{output}");
     // Without the way out, nothing is reached.
     let (_, output) = run(connector(&targets, Isolation::strict())).await;
     assert!(!output.contains("answer: "), "{output}");
