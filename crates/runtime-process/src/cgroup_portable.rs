@@ -60,18 +60,30 @@ pub(crate) struct Cgroup {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CgroupUsage {
     pub(crate) cpu: Option<Duration>,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux samples commands")
+    )]
     pub(crate) memory: Option<u64>,
     pub(crate) peak_memory: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
     pub(crate) refused_forks: Option<u64>,
     pub(crate) disk_read: Option<u64>,
     pub(crate) disk_written: Option<u64>,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux samples commands")
+    )]
     pub(crate) memory_pressure: Option<Pressure>,
 }
 
 /// Nothing is counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pressure {
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux samples commands")
+    )]
     pub(crate) some: Duration,
 }
 
