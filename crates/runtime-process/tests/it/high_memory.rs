@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 
 /// Uses 60 MiB of memory in a shell until it is killed.
 const LARGE: &str =
-    "text=$(head -c 60M /dev/zero | tr '\\0' a); echo full; sleep 600; echo $text | wc";
+    "text=$(head -c 60M /dev/zero | tr '\\0' a); echo > full; sleep 600; echo $text | wc";
 
 const ARTIFACT: &str = "public/resource-usage.json";
 
@@ -47,7 +47,9 @@ async fn end_of_large_task(bed: &TestBed, engine: ProcessEngine) -> Value {
     let engine = engine.abort_on_high_memory(settings()).meminfo(&meminfo);
     let usage = ResourceUsage::new().artifact(ARTIFACT);
     let running = bed.start(bed.worker_with(engine).capacity(2).plugin(usage));
-    bed.wait_for_task_file("small").await;
+    for file in ["small", "full"] {
+        bed.wait_for_task_file(file).await;
+    }
     set_available(&meminfo, MIB);
     let status = bed.resolved(&large).await;
     set_available(&meminfo, 3000 * MIB);
