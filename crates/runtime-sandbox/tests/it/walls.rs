@@ -157,8 +157,8 @@ async fn support_is_a_table() {
     }
 }
 
-/// Runs this test program as a worker inside of a sandbox whose filter refuses namespaces.
-async fn worker_inside(role: &str, view: FileView) -> String {
+/// Runs this test program as a worker inside of a sandbox.
+pub(crate) async fn worker_inside(role: &str, view: FileView, isolation: Isolation) -> String {
     let program = std::env::current_exe().expect("this program");
     let folder = program.parent().expect("its folder");
     let view = view.read_only(folder, folder);
@@ -166,9 +166,14 @@ async fn worker_inside(role: &str, view: FileView) -> String {
         .args(worker::arguments())
         .env(worker::ROLE, role);
     let command = command.stdout(StdStream::Pipe).stderr(StdStream::Pipe);
-    let (exit, output) = run(command.isolation(Isolation::strict().files(view))).await;
+    let (exit, output) = run(command.isolation(isolation.files(view))).await;
     assert!(exit.status.success(), "{output}");
     output
+}
+
+/// Runs this test program as a worker inside of a sandbox whose filter refuses namespaces.
+async fn worker_in_strict(role: &str, view: FileView) -> String {
+    worker_inside(role, view, Isolation::strict()).await
 }
 
 #[tokio::test]
@@ -180,15 +185,15 @@ async fn socket_of_the_worker_can_be_let_in() {
     std::fs::set_permissions(&socket, mode).expect("its mode");
     let view = FileView::system().read_write(&socket, "/socket");
     // The network of the sandbox has no way to it, but the path does.
-    let output = worker_inside("connect", view).await;
+    let output = worker_in_strict("connect", view).await;
     assert!(output.contains("role: connected true"), "{output}");
-    let output = worker_inside("connect", FileView::system()).await;
+    let output = worker_in_strict("connect", FileView::system()).await;
     assert!(output.contains("role: connected false"), "{output}");
 }
 
 #[tokio::test]
 async fn missing_wall_is_an_error() {
-    let output = worker_inside("strict", FileView::system()).await;
+    let output = worker_in_strict("strict", FileView::system()).await;
     assert!(
         output.contains("role: cannot create a process with its own namespaces"),
         "{output}"
@@ -201,7 +206,7 @@ async fn missing_wall_is_an_error() {
 
 #[tokio::test]
 async fn best_effort_reports_missing_walls() {
-    let output = worker_inside("best effort", FileView::system()).await;
+    let output = worker_in_strict("best effort", FileView::system()).await;
     let expected =
         "role: missing [User, Files, Processes, Ipc, HostName, ControlGroups], exit code Some(3)";
     assert!(output.contains(expected), "{output}");
@@ -209,7 +214,7 @@ async fn best_effort_reports_missing_walls() {
 
 #[tokio::test]
 async fn network_is_filtered_without_namespaces() {
-    let output = worker_inside("no network", FileView::system()).await;
+    let output = worker_in_strict("no network", FileView::system()).await;
     let sockets = output.matches("role: sockets [\"local\"]\n").count();
     assert_eq!(sockets, 2, "without and with the other filter: {output}");
     let mut lines = output.lines();

@@ -56,6 +56,11 @@ async fn role() {
             }
             println!("role: {}", Support::probe().await);
         }
+        Ok("outbound") => {
+            let support = Support::probe().await;
+            let error = support.outbound_network().expect_err("no `pasta`");
+            println!("role: {error}: {:?}", error.source());
+        }
         Ok("sockets") => list_sockets(),
         Ok("hang") => hang().await,
         Ok("connect") => {
