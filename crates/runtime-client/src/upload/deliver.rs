@@ -17,6 +17,9 @@ use super::source::{Source, SourceError};
 use crate::client::Client;
 use crate::transport::retries::Retries;
 
+/// The size up to which bytes in memory are hashed and sent without a thread.
+const MAX_INLINE_BYTES: usize = 16 << 10;
+
 /// The start of a store's error body that is read.
 const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 
@@ -94,29 +97,40 @@ impl Client {
         source: &Arc<Source>,
     ) -> Result<Digests, DeliverError> {
         let stall_timeout = self.transport.settings.stall_timeout;
-        let (body, reader) = body_stream::start(Arc::clone(source));
         let request = self
             .transport
             .http
             .put(url.url.expose_secret())
             .headers(url.headers)
             // Stores refuse chunked bodies. With the length, a connection also fails if the body ends early.
-            .header(CONTENT_LENGTH, source.length())
-            .body(reqwest::Body::wrap(body));
+            .header(CONTENT_LENGTH, source.length());
         // No time limit for the whole request, only for a lack of progress.
-        let sent = tokio::select! {
-            sent = request.send() => sent.map_err(|error| attempt.send_error(error.without_url())),
-            () = reader.stalled(stall_timeout) => {
-                Err(attempt.send_failure(format!("no progress for {stall_timeout:?}"), false))
+        let (sent, read) = match &**source {
+            // A thread would take longer to start than to hash them, and they are sent with the head of the request.
+            Source::Bytes(bytes) if bytes.len() <= MAX_INLINE_BYTES => {
+                let request = request.body(bytes.clone());
+                let sent = tokio::time::timeout(stall_timeout, request.send()).await;
+                (sent.ok(), Ok(Digests::of(bytes)))
+            }
+            _ => {
+                let (body, reader) = body_stream::start(Arc::clone(source));
+                let request = request.body(reqwest::Body::wrap(body));
+                let sent = tokio::select! {
+                    sent = request.send() => Some(sent),
+                    () = reader.stalled(stall_timeout) => None,
+                };
+                // Also ends the reading thread of a request that failed or stalled.
+                (sent, reader.finish().await)
             }
         };
-        // Also ends the reading thread of a request that failed or stalled.
-        let read = reader.finish().await;
         // An error of the source takes precedence: it caused the aborted request, and a retry would not help.
         if let Err(error @ (SourceError::Read(_) | SourceError::Changed { .. })) = read {
             return Err(DeliverError::Source(error));
         }
-        let response = sent?;
+        let sent = sent.ok_or_else(|| {
+            attempt.send_failure(format!("no progress for {stall_timeout:?}"), false)
+        })?;
+        let response = sent.map_err(|error| attempt.send_error(error.without_url()))?;
         if !response.status().is_success() {
             return Err(self.refused(attempt, response).await.into());
         }

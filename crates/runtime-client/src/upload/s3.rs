@@ -1,5 +1,6 @@
 //! Uploads to a signed S3 URL of the queue.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -11,7 +12,7 @@ use runtime_core::{ApiError, BoxError, Run};
 
 use super::deliver::{UploadUrl, UploadUrlProvider};
 use super::named_source::NamedSource;
-use super::source::run_blocking;
+use super::source::{Source, run_blocking};
 use super::{encoding, gzip};
 use crate::client::Client;
 
@@ -29,43 +30,44 @@ impl Client {
             name,
             source: &content.source,
         };
-        let source = named.open().await?;
-        let original_bytes = match content.encoding {
-            ContentEncoding::Gzipped { original_bytes } => original_bytes,
-            _ => source.length(),
+        // If the source is compressed, also the digests of the original: readers decompress before they compare.
+        let (source, original) =
+            if encoding::should_compress(name, &content.content_type, content.encoding) {
+                let (source, folder) = (content.source.clone(), self.spool_folder());
+                let compress = move || gzip::compress(&Source::open(&source)?, folder.as_deref());
+                let compressed = run_blocking(compress).await;
+                let compressed = compressed.map_err(|error| named.source_error(error))?;
+                (Arc::new(compressed.copy), Some(compressed.original))
+            } else {
+                (named.open().await?, None)
+            };
+        let original_bytes = match (content.encoding, &original) {
+            (ContentEncoding::Gzipped { original_bytes }, _) => original_bytes,
+            (_, Some(original)) => original.length,
+            (_, None) => source.length(),
         };
-        let request = ArtifactRequest::S3 {
-            content_type: content.content_type.clone(),
-            content_length: Some(original_bytes),
-            expires,
-        };
-        let mut provider = S3UrlProvider {
+        let mut headers = content.headers.as_map().clone();
+        if original.is_some() || matches!(content.encoding, ContentEncoding::Gzipped { .. }) {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let provider = S3UrlProvider {
             client: self,
             run,
             name,
-            request,
-            headers: content.headers.as_map().clone(),
+            request: ArtifactRequest::S3 {
+                content_type: content.content_type.clone(),
+                content_length: Some(original_bytes),
+                expires,
+            },
+            headers,
         };
-        let gzip = HeaderValue::from_static("gzip");
-        if !encoding::should_compress(name, &content.content_type, content.encoding) {
-            if let ContentEncoding::Gzipped { .. } = content.encoding {
-                provider.headers.insert(CONTENT_ENCODING, gzip);
-            }
-            let sent = self.deliver(name, &source, &provider).await;
-            return sent
-                .map(Uploaded::from)
-                .map_err(|error| named.deliver_error(error));
-        }
-        provider.headers.insert(CONTENT_ENCODING, gzip);
-        let folder = self.transport.settings.spool_folder.clone();
-        let compressed = run_blocking(move || gzip::compress(&source, folder.as_deref())).await;
-        let compressed = compressed.map_err(|error| named.source_error(error))?;
-        let sent = self
-            .deliver(name, &Arc::new(compressed.copy), &provider)
-            .await;
-        // The digests of the original: readers decompress the artifact before they compare.
-        sent.map(|_| compressed.original.into())
-            .map_err(|error| named.deliver_error(error))
+        let sent = self.deliver(name, &source, &provider).await;
+        let sent = sent.map_err(|error| named.deliver_error(error))?;
+        Ok(original.unwrap_or(sent).into())
+    }
+
+    fn spool_folder(&self) -> Option<PathBuf> {
+        self.transport.settings.spool_folder.clone()
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) struct OpenFile {
     modified: Option<SystemTime>,
 }
 
+impl From<io::Error> for SourceError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
 /// An error while reading a source.
 #[derive(Debug)]
 pub(super) enum SourceError {
@@ -129,7 +135,7 @@ fn read(
     };
     let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
     loop {
-        let chunk = read_chunk(&mut reader).map_err(SourceError::Read)?;
+        let chunk = read_chunk(&mut reader, length - read_bytes).map_err(SourceError::Read)?;
         if chunk.is_empty() {
             break;
         }
@@ -154,9 +160,11 @@ fn read(
     }
 }
 
-/// Reads one chunk, which is shorter only at the end.
-fn read_chunk(reader: impl Read) -> io::Result<Bytes> {
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+/// Reads one chunk, which is shorter only at the end. `remaining` bytes are expected.
+fn read_chunk(reader: impl Read, remaining: u64) -> io::Result<Bytes> {
+    // One byte more than is expected, so that the end of the source is found without a larger buffer.
+    let capacity = usize::try_from(remaining.saturating_add(1)).unwrap_or(CHUNK_BYTES);
+    let mut chunk = Vec::with_capacity(capacity.min(CHUNK_BYTES));
     reader.take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
     Ok(chunk.into())
 }

@@ -4,13 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, render_document};
 use tokio::time::sleep;
 
 use super::claim_poller::ClaimPoller;
 use super::running_tasks::RunningTasks;
+use crate::foreign_call::foreign_call;
 use crate::payload::PayloadSchema;
 use crate::shared::WorkerShared;
+
+/// The time limit of [`Engine::containment`](crate::Engine::containment), for which a person waits.
+const CONTAINMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Claims tasks from one queue and runs up to `capacity` of them concurrently.
 pub struct Worker {
@@ -47,7 +52,10 @@ impl Worker {
     ///
     /// Cancel safe.
     pub async fn containment(&self) -> Vec<String> {
-        self.shared.engine.containment().await
+        let engine = &self.shared.engine;
+        let call = engine.containment().map(Ok);
+        let found = foreign_call(engine.name(), "containment", CONTAINMENT_TIMEOUT, call).await;
+        found.unwrap_or_else(|error| vec![error.to_string()])
     }
 
     /// Claims and runs tasks until a stop is requested, or the [maximum number](crate::WorkerBuilder::max_tasks) is resolved.

@@ -22,6 +22,15 @@ pub(super) struct Digests {
     pub(super) sha512: String,
 }
 
+impl Digests {
+    /// Computes the digests of bytes in memory.
+    pub(super) fn of(bytes: &Bytes) -> Self {
+        let mut digester = Digester::new(bytes.len() as u64);
+        digester.update(bytes);
+        digester.finish()
+    }
+}
+
 /// Computes [`Digests`] in one pass.
 pub(super) struct Digester {
     length: u64,
