@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-/// Lets another thread end a start.
+/// Ends a start from another thread.
 ///
 /// The thread that starts a process is suspended until the program is executed. The new process itself announces its
 /// pid, in the memory that it shares.

@@ -53,6 +53,26 @@ mod without_isolation {
     runtime_mocks::engine_suite!(Processes(TaskIsolation::None, TaskNetwork::Host));
 }
 
+/// Without control groups, processes are found by their marks.
+struct Marked;
+
+impl EngineUnderTest for Marked {
+    fn engine(&self) -> Arc<dyn Engine> {
+        let processes = Processes(TaskIsolation::None, TaskNetwork::Host);
+        Arc::new(processes.process_engine().without_cgroups())
+    }
+
+    fn payload(&self, steps: &[Step]) -> Value {
+        Processes(TaskIsolation::None, TaskNetwork::Host).payload(steps)
+    }
+}
+
+mod without_cgroups {
+    use super::*;
+
+    runtime_mocks::engine_suite!(Marked);
+}
+
 mod user_isolation {
     use super::*;
 
