@@ -61,7 +61,7 @@ fn measure_start(folder: &Path) {
     println!("{millis} {}", peak.unwrap_or(f64::NAN));
 }
 
-/// Starts a server in a process of its own, and returns what it has measured.
+/// Starts a server in another process, and returns its measurements.
 fn started(folder: &TempDir) -> (f64, f64) {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);

@@ -41,7 +41,7 @@ impl LogReader {
         self.output = RestWriter::default();
     }
 
-    /// Prints what the live log has in addition to the printed bytes, until it ends.
+    /// Prints the rest of the live log, until it ends.
     pub(super) async fn print_live(&mut self, run_id: u32) -> Result<()> {
         self.print(run_id, LIVE_LOG).await
     }
@@ -95,7 +95,7 @@ async fn copy(response: &mut reqwest::Response, output: &mut impl Write) -> Resu
     Ok(())
 }
 
-/// Writes to standard output what was not written before.
+/// Writes the bytes to standard output that were not written before.
 #[derive(Default)]
 struct RestWriter {
     /// The number of bytes that were printed.

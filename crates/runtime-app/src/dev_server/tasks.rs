@@ -85,7 +85,7 @@ impl Deployment {
                 state if !follow => bail!("the task is {state}; --follow waits for its log"),
                 TaskState::Running => {
                     tokio::select! {
-                        // The end of a live log, or a failure to read it: the status decides what is next.
+                        // The end of a live log, or a failure to read it: the next status decides.
                         _ = log.print_live(run_id) => {}
                         () = self.resolved(task_id, run_id) => {}
                     }

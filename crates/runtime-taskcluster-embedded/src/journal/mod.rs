@@ -44,7 +44,7 @@ pub(crate) struct Journal {
     len: u64,
     /// The length that makes a rewrite worthwhile, in bytes.
     max_len: u64,
-    /// Locked while the journal is open. A file of its own, since a rewrite replaces the journal.
+    /// Locked while the journal is open. Another file, since a rewrite replaces the journal.
     _lock: File,
 }
 
