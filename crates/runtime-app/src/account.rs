@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use runtime_client::{Client, Registered, Registrar, TaskclusterDeployment, worker_config_for};
 use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
 use runtime_worker::config::{ConfigDocument, RegistrationConfig};
@@ -166,14 +166,15 @@ pub(crate) fn static_credentials(bootstrap: &Bootstrap) -> Result<Credentials> {
     if let Some(credentials) = &bootstrap.credentials {
         return Ok(credentials.into());
     }
-    environment_credentials(" or `worker.credentials`")
+    environment_credentials()
+        .map_err(|name| anyhow!("no credentials: set {name} or `worker.credentials`"))
 }
 
-/// Returns the credentials that environment variables contain. `alternative` completes the advice of an error.
-pub(crate) fn environment_credentials(alternative: &str) -> Result<Credentials> {
-    let read = |name: &str| {
+/// Returns the credentials in environment variables, or the name of a missing variable.
+pub(crate) fn environment_credentials() -> Result<Credentials, &'static str> {
+    let read = |name: &'static str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.with_context(|| format!("no credentials: set {name}{alternative}"))
+        value.ok_or(name)
     };
     let client_id = read("TASKCLUSTER_CLIENT_ID")?;
     let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);

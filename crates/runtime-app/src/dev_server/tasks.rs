@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use runtime_client::{Client, TaskclusterDeployment};
 use runtime_core::queue::{Queue as _, TaskState, TaskStatus};
 use runtime_core::{CredentialsWatch, TaskId};
@@ -29,7 +29,8 @@ impl Deployment {
     pub(super) fn from_environment() -> Result<Self> {
         let root_url = std::env::var("TASKCLUSTER_ROOT_URL")
             .context("set TASKCLUSTER_ROOT_URL to the root URL that the server has printed")?;
-        let credentials = environment_credentials("")?;
+        let credentials = environment_credentials()
+            .map_err(|name| anyhow!("set {name} to the value that the server has printed"))?;
         let deployment = TaskclusterDeployment::new(&root_url)?;
         let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
         Ok(Self { root_url, client })

@@ -44,6 +44,8 @@ pub(crate) struct Journal {
     len: u64,
     /// The length that makes a rewrite worthwhile, in bytes.
     max_len: u64,
+    /// Whether a write has failed, so that the memory has changes that the file does not have.
+    is_broken: bool,
     /// Locked while the journal is open. Another file, since a rewrite replaces the journal.
     _lock: File,
 }
@@ -67,6 +69,7 @@ impl Journal {
             file: Arc::new(file),
             len: contents.committed_len,
             max_len: max_len(contents.live_len),
+            is_broken: false,
             _lock: lock,
         };
         journal.file.set_len(journal.len)?;
@@ -82,10 +85,18 @@ impl Journal {
         Batch::new(self.len)
     }
 
-    /// Appends a batch. After an error, nothing more may be appended: the file may end within a record.
+    /// Appends a batch.
+    ///
+    /// After an error, later ones are refused: they could follow an incomplete record, or be based on lost changes.
     pub(crate) fn append(&mut self, batch: Batch) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("an earlier write has failed"));
+        }
         let bytes = batch.into_bytes();
-        (&*self.file).write_all(&bytes)?;
+        if let Err(error) = (&*self.file).write_all(&bytes) {
+            self.is_broken = true;
+            return Err(error);
+        }
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -100,6 +111,8 @@ impl Journal {
         &mut self,
         write: impl FnOnce(&mut Rewrite) -> io::Result<()>,
     ) -> io::Result<()> {
+        // Until the end: after an error, values have positions in the new file.
+        self.is_broken = true;
         let path = self.path.with_extension("new");
         let file = options().create(true).open(&path)?;
         // A crash may have left a part of an earlier one.
@@ -115,6 +128,7 @@ impl Journal {
         rewrite.file.sync_all()?;
         std::fs::rename(&path, &self.path)?;
         self.file = Arc::new(rewrite.file);
+        self.is_broken = false;
         self.max_len = max_len(self.len);
         Ok(())
     }

@@ -71,6 +71,7 @@ impl Taskcluster {
         let definition = Definition::new(&task_id, payload)?;
         self.context
             .update(|state| state.create_task(&task_id, definition, now))?;
+        self.context.check_storage()?;
         Ok(task_id)
     }
 
@@ -139,7 +140,9 @@ impl Taskcluster {
     /// Fails if the task does not exist, or if its deadline has passed.
     pub fn cancel_task(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
         let now = self.context.now();
-        self.context.update(|state| state.cancel_task(task_id, now))
+        let status = self.context.update(|state| state.cancel_task(task_id, now));
+        self.context.check_storage()?;
+        status
     }
 
     /// Injects a fault into calls until the rule is used up or cleared.

@@ -1,12 +1,13 @@
 //! The server is killed under load, and loses no acknowledged call.
 
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::Server;
 use super::load::LoadClient;
+use super::{Server, program};
 
 /// The number of clients, each with its own queue.
 const CLIENTS: u64 = 3;
@@ -23,6 +24,31 @@ fn killed_server_keeps_acknowledged_calls() {
 #[ignore = "takes minutes"]
 fn crash_200_times_keeps_acknowledged_calls() {
     kill_repeatedly(200, 2);
+}
+
+#[test]
+fn full_disk_is_not_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("threads");
+    // A file can have at most 64 blocks. Without the trap, a signal would end the server.
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
+    let mut limited = Command::new("sh");
+    limited.args(["-c", script]).arg(program().get_program());
+    let mut server = Server::start_program(limited, folder.path(), "0");
+    let (created, error) = runtime.block_on(server.target().create_until_failure());
+    assert!(!created.is_empty(), "{error}");
+    let text = format!("{error:?}");
+    assert!(
+        text.contains("could not be written to the data folder"),
+        "{text}"
+    );
+    let (none, _) = runtime.block_on(server.target().create_until_failure());
+    assert!(none.is_empty(), "{none:?}");
+    server.kill();
+    let server = Server::start(folder.path(), "0");
+    for task_id in &created {
+        runtime.block_on(server.target().expect_task(task_id));
+    }
 }
 
 fn kill_repeatedly(kills: u32, seed: u64) {

@@ -97,6 +97,29 @@ impl Target {
         }
     }
 
+    /// Creates tasks until a call fails. Returns the created ones and the error.
+    pub(super) async fn create_until_failure(&self) -> (Vec<TaskId>, ApiError) {
+        let mut created = Vec::new();
+        while created.len() < 10_000 {
+            let task_id = TaskId::random();
+            match self
+                .root
+                .create_task(&task_id, &definition("test/full"))
+                .await
+            {
+                Ok(_) => created.push(task_id),
+                Err(error) => return (created, error),
+            }
+        }
+        panic!("no call has failed");
+    }
+
+    /// Fails unless the server has this task.
+    pub(super) async fn expect_task(&self, task_id: &TaskId) {
+        let status = self.root.status(task_id).await;
+        status.expect("an acknowledged task");
+    }
+
     fn client(&self, credentials: &Credentials) -> Client {
         let credentials = CredentialsWatch::fixed(Some(credentials.clone()));
         self.deployment.client(credentials)

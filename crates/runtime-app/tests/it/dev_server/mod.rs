@@ -23,7 +23,10 @@ struct Server {
 impl Server {
     /// Starts a server with its state in a folder.
     fn start(data: &Path, port: &str) -> Self {
-        let mut command = program();
+        Self::start_program(program(), data, port)
+    }
+
+    fn start_program(mut command: Command, data: &Path, port: &str) -> Self {
         command.arg("--data").arg(data).args(["--port", port]);
         command.args(["--long-poll", "1"]);
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
