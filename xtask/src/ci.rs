@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use xshell::Shell;
 
 use crate::workspace::cargo;
-use crate::{budget, by_name, docs, e2e, features, loom, tidy};
+use crate::{budget, by_name, docs, e2e, features, loom, minimal_versions, tidy};
 
 /// A named check.
 struct Step(&'static str, fn(&Shell) -> Result<()>);
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     Step("clippy", clippy),
     Step("docs", |sh| docs::run(sh, false, false)),
     Step("features", |sh| features::run(sh, &[], false)),
+    Step("minimal-versions", minimal_versions::run),
     Step("loom", loom::run_bounded),
     Step("test", test),
     Step("e2e", e2e::run_local),
