@@ -123,7 +123,7 @@ const CHECKS: &[Check] = &[
 
 /// Runs the checks that need nothing but the kernel.
 pub(crate) fn run_local(sh: &Shell) -> Result<()> {
-    run(sh, &["crash", "full-disk", "oom"].map(String::from))
+    run(sh, &["full-disk", "oom"].map(String::from))
 }
 
 /// Runs the named checks, or lists all checks.
