@@ -86,6 +86,8 @@ xflags::xflags! {
         cmd e2e {
             /// Checks to run.
             repeated name: String
+            /// Write the pictures of the check `browser` to the docs.
+            optional --write
         }
     }
 }

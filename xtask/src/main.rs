@@ -63,6 +63,6 @@ fn run(task: XtaskCmd) -> anyhow::Result<()> {
         XtaskCmd::Archive(_) => release::archive::run(&sh),
         XtaskCmd::Bench(task) => bench::run(&sh, &task),
         XtaskCmd::Soak(task) => soak::run(&sh, &task),
-        XtaskCmd::E2e(task) => e2e::run(&sh, &task.name),
+        XtaskCmd::E2e(task) => e2e::run(&sh, &task.name, task.write),
     }
 }

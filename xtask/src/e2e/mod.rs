@@ -123,11 +123,11 @@ const CHECKS: &[Check] = &[
 
 /// Runs the checks that need nothing but the kernel.
 pub(crate) fn run_local(sh: &Shell) -> Result<()> {
-    run(sh, &["full-disk", "oom"].map(String::from))
+    run(sh, &["full-disk", "oom"].map(String::from), false)
 }
 
-/// Runs the named checks, or lists all checks.
-pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
+/// Runs the named checks, or lists all checks. With `write`, the pictures of `browser` replace those of the docs.
+pub(crate) fn run(sh: &Shell, names: &[String], write: bool) -> Result<()> {
     if names.is_empty() {
         for check in CHECKS {
             println!("{:<16} {}", check.name, check.description);
@@ -139,6 +139,12 @@ pub(crate) fn run(sh: &Shell, names: &[String]) -> Result<()> {
             Ok(()) => println!("{name}: passed"),
             Err(error) => skip(name, error).with_context(|| format!("check `{name}` failed"))?,
         }
+    }
+    if write {
+        browser::write_pictures(sh)?;
+    }
+    if write {
+        browser::write_pictures(sh)?;
     }
     Ok(())
 }

@@ -179,5 +179,5 @@ fn colours(page: &mut Page<'_>, server: &Server) -> Result<()> {
 }
 
 fn screenshot(page: &mut Page<'_>, name: &str) -> Result<()> {
-    page.screenshot(&workspace::root().join("target/e2e").join(name))
+    page.screenshot(&workspace::root().join(super::SCREENSHOTS).join(name))
 }

@@ -16,6 +16,7 @@ use xshell::Shell;
 
 use crate::e2e::browser::chromium::Chromium;
 use crate::e2e::browser::page::Page;
+use crate::workspace;
 
 /// The arguments are for the server and a blank page, which shares no storage with other checks.
 type CheckFn = fn(&Shell, &mut Page<'_>) -> Result<()>;
@@ -35,6 +36,20 @@ const CHECKS: &[(&str, CheckFn)] = &[
         status::run,
     ),
 ];
+
+/// The folder of the screenshots, in the repository.
+const SCREENSHOTS: &str = "target/e2e";
+
+/// Copies the screenshots that the docs show.
+pub(super) fn write_pictures(sh: &Shell) -> Result<()> {
+    let root = workspace::root();
+    for name in ["status.png", "live-log.png"] {
+        let taken = root.join(SCREENSHOTS).join(name);
+        sh.copy_file(&taken, root.join("docs/images").join(name))
+            .with_context(|| format!("no `{}`: run the check `browser`", taken.display()))?;
+    }
+    Ok(())
+}
 
 /// Runs every check in one browser.
 pub(super) fn run(sh: &Shell) -> Result<()> {

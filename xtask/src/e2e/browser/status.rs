@@ -18,7 +18,7 @@ pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     live(page, url)?;
     window_sizes(page)?;
     other_endpoints(page)?;
-    let folder = workspace::root().join("target/e2e");
+    let folder = workspace::root().join(super::SCREENSHOTS);
     page.screenshot(&folder.join("status.png"))?;
     page.set_dark(true)?;
     page.screenshot(&folder.join("status-dark.png"))?;
