@@ -1,6 +1,7 @@
 //! The commands of a program around an engine: the example `greeter`. And the program `taskcluster-dev`.
 
 mod cloud;
+#[cfg(unix)]
 mod dev_server;
 mod fleet;
 mod stops;

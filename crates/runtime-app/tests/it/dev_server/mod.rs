@@ -1,7 +1,6 @@
 //! The program `taskcluster-dev`.
 
 mod commands;
-#[cfg(unix)]
 mod crash;
 mod load;
 
