@@ -7,25 +7,29 @@ use xshell::{Shell, cmd};
 
 use crate::workspace::{Workspace, cargo};
 
-/// The programs that users install.
-const PROGRAMS: &[&str] = &["taskcluster-dev", "worker"];
+/// The programs that users install, with their packages and features.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("taskcluster-dev", "runtime-app", ""),
+    ("worker", "worker-runtime", "app,process"),
+];
 const DOCUMENTS: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// Writes the archive and its checksum to `target/archives`, and prints their paths.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     let workspace = Workspace::load(sh)?;
-    let build = cargo(sh).args(["build", "--release", "--locked", "--bins"]);
-    let build = build.args(["-p", "runtime-app", "-p", "worker-runtime"]);
-    build
-        .args(["--features", "worker-runtime/app,worker-runtime/process"])
-        .run()?;
+    for (program, package, features) in PROGRAMS {
+        let build = cargo(sh).args(["build", "--release", "--locked", "-p", package]);
+        build
+            .args(["--bin", program, "--features", features])
+            .run()?;
+    }
     let version = workspace.libraries().next().map_or("", |it| &it.version);
     let name = format!("worker-runtime-{version}-{}", host(sh)?);
     let folder = workspace.target_directory.join("archives");
     let content = folder.join(&name);
     sh.remove_path(&content)?;
     sh.create_dir(&content)?;
-    for program in PROGRAMS {
+    for (program, ..) in PROGRAMS {
         sh.copy_file(
             workspace.target_directory.join("release").join(program),
             &content,
