@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use runtime_core::monitor::{
-    Counter, Histogram, IncidentId, IncidentReport, Level, LogRecord, MonitorSink, MonitorTags,
-    Severity, Span, ValueRecorder,
+    Counter, FinishedTrace, Histogram, IncidentId, IncidentReport, Level, LogRecord, MonitorSink,
+    MonitorTags, Severity, Span, ValueRecorder,
 };
 use runtime_core::{Monitor, error_chain};
 
@@ -161,6 +161,12 @@ impl MockMonitor {
     pub fn spans(&self) -> Vec<RecordedSpan> {
         self.sink.records.lock().spans.clone()
     }
+
+    /// Returns the traces of the tasks that have ended, oldest first.
+    #[must_use]
+    pub fn traces(&self) -> Vec<FinishedTrace> {
+        self.sink.records.lock().traces.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -177,6 +183,7 @@ struct Records {
     lines: Vec<LogLine>,
     reports: Vec<ReportedIncident>,
     spans: Vec<RecordedSpan>,
+    traces: Vec<FinishedTrace>,
 }
 
 /// The values of a measure, in the order in which they were recorded.
@@ -257,6 +264,14 @@ impl MonitorSink for RecordingSink {
             tags: tag_map(tags),
         });
         Span::none()
+    }
+
+    fn records_traces(&self) -> bool {
+        true
+    }
+
+    fn record_trace(&self, _: &MonitorTags, trace: FinishedTrace) {
+        self.records.lock().traces.push(trace);
     }
 
     fn report(&self, tags: &MonitorTags, report: &IncidentReport<'_>) {

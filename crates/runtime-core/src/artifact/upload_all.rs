@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{Artifact, ArtifactBody, ArtifactUploader, UploadError, Uploaded};
 use crate::id::Run;
+use crate::monitor::traced;
 
 /// Maximum number of concurrent uploads. The uploader may apply a lower limit.
 const MAX_CONCURRENT_UPLOADS: usize = 32;
@@ -48,7 +49,9 @@ async fn upload_one(
     task_expires: Timestamp,
     artifact: Artifact,
 ) -> UploadOutcome {
-    let result = uploader.upload(run, task_expires, &artifact).await;
+    let attributes = || vec![("artifact", artifact.name.clone())];
+    let upload = uploader.upload(run, task_expires, &artifact);
+    let result = traced("upload", attributes, upload).await;
     let error_artifact = result
         .as_ref()
         .err()

@@ -1,4 +1,4 @@
-//! The port for metrics, log lines and incidents.
+//! The port for metrics, log lines, incidents and traces.
 //!
 //! A [`Monitor`] is a cheap handle that combines [`MonitorTags`] (a prefix and tags) with a [`MonitorSink`], which an
 //! adapter crate implements.
@@ -6,6 +6,7 @@
 //! Names and prefixes are constants; prefixes become part of metric names. [`intern_name`] permits names that are known
 //! only at run time. The values of tags are runtime values, such as a task id, and do not create additional metrics.
 
+mod active_trace;
 mod handles;
 mod intern;
 mod metrics;
@@ -13,13 +14,16 @@ mod panic;
 mod record;
 mod sink;
 mod tags;
+mod trace;
 
+pub use active_trace::{current_trace_id, traced, traced_with};
 pub use handles::{Counter, Histogram, ValueRecorder};
 pub use intern::intern_name;
 pub use panic::Panicked;
 pub use record::{Field, FieldValue, LogRecord};
 pub use sink::{IncidentId, IncidentReport, MonitorSink, NullSink, Severity};
 pub use tags::MonitorTags;
+pub use trace::{FinishedTrace, TraceId, TraceSpan};
 pub use tracing::{Level, Span};
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::handles::{Counter, Histogram};
 use super::record::LogRecord;
 use super::tags::MonitorTags;
+use super::trace::FinishedTrace;
 use runtime_gc::error_chain;
 
 /// Receives everything that monitors record. Methods are called from any thread and must not block.
@@ -46,6 +47,16 @@ pub trait MonitorSink: Send + Sync {
     fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {
         let _ = (tags, name);
         Span::none()
+    }
+
+    /// Returns whether the sink uses the traces of tasks. By default, no spans are recorded.
+    fn records_traces(&self) -> bool {
+        false
+    }
+
+    /// Receives the trace of a task that has ended. The default implementation discards it.
+    fn record_trace(&self, tags: &MonitorTags, trace: FinishedTrace) {
+        let _ = (tags, trace);
     }
 }
 

@@ -192,6 +192,13 @@ pub struct RunStatus {
         skip_serializing_if = "Option::is_none"
     )]
     pub taken_until: Option<Timestamp>,
+    /// The time from which on the run was pending.
+    #[serde(
+        default,
+        deserialize_with = "deserialize_optional_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scheduled: Option<Timestamp>,
     /// The time of the claim.
     #[serde(
         default,

@@ -19,6 +19,7 @@ use crate::authorizer::RequestAuthorizer;
 use crate::credentials::CredentialsCell;
 use crate::deployment::Services;
 use crate::id::Run;
+use crate::monitor::traced;
 use crate::queue::Queue;
 
 /// A running task: its definition, log, services and stop signal. Cheap to clone.
@@ -158,9 +159,9 @@ impl TaskContext {
     /// Not cancel safe: the artifact may be declared without bytes. The same upload can be repeated.
     pub async fn upload(&self, artifact: &Artifact) -> Result<Uploaded, UploadError> {
         let uploader = self.services().uploader;
-        uploader
-            .upload(self.run(), self.info().expires, artifact)
-            .await
+        let attributes = || vec![("artifact", artifact.name.clone())];
+        let upload = uploader.upload(self.run(), self.info().expires, artifact);
+        traced("upload", attributes, upload).await
     }
 
     /// Returns whether the worker stopped the task and resolves its run, because the worker shuts down.
