@@ -36,7 +36,7 @@ pub struct MonitoringConfig {
     #[cfg(feature = "taskcluster")]
     pub worker_manager: Option<crate::taskcluster::WorkerManagerConfig>,
 
-    /// Pushes metrics to an OpenTelemetry collector.
+    /// Pushes metrics and traces to an OpenTelemetry collector.
     #[cfg(feature = "otlp")]
     pub otlp: Option<crate::otlp::OtlpConfig>,
 }

@@ -8,7 +8,7 @@
 //! | create a monitor with metrics and a redactor from a configuration | [`from_config`] |
 //! | log before the configuration is read | [`pre_config`] |
 //! | write the log of the process | [`LogBuilder`], or [`LogLayer`] in an existing subscriber |
-//! | export metrics | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
+//! | export metrics and traces | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
 //! | set gauges of the machine and the process | `MachineGauges` (`system`) |
 //! | report errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or an [`IncidentQueue`] |
 //! | serve a status page and health checks | `status::StatusPage` (`status`) |
@@ -88,7 +88,7 @@ pub use logs::{InstallError, LineFormat, LogBuilder, LogGuard, LogHandle, LogLay
 pub use metrics::OPENMETRICS_CONTENT_TYPE;
 pub use metrics::{CounterValue, Distribution, Metrics, MetricsBuilder, Sample, Snapshot, Unit};
 #[cfg(feature = "otlp")]
-pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
+pub use otlp::{OtlpConfig, OtlpPush, TraceQueue, push_to_otlp};
 #[cfg(any(feature = "otlp", feature = "sentry"))]
 pub use push::PushError;
 #[cfg(feature = "sentry")]

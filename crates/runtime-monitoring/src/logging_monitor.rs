@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "otlp")]
+use runtime_core::monitor::FinishedTrace;
 use runtime_core::monitor::{
     Counter, Field, Histogram, IncidentReport, Level, LogRecord, MonitorSink, MonitorTags, Severity,
 };
@@ -14,6 +16,8 @@ use tracing::{Metadata, Span, event, info_span};
 use crate::fields::{EventFields, RedactedMessage};
 use crate::incidents::{Incident, Reporters};
 use crate::metrics::Metrics;
+#[cfg(feature = "otlp")]
+use crate::otlp::TraceQueue;
 
 /// The `tracing` target of all events of monitors.
 pub const TARGET: &str = "worker";
@@ -47,6 +51,8 @@ pub struct LoggingMonitor {
     tags: Vec<(String, String)>,
     redactor: Option<Redactor>,
     reporters: Reporters,
+    #[cfg(feature = "otlp")]
+    traces: Option<TraceQueue>,
 }
 
 impl LoggingMonitor {
@@ -87,6 +93,14 @@ impl LoggingMonitor {
     #[must_use]
     pub fn with_reporters(mut self, reporters: Reporters) -> Self {
         self.reporters = reporters;
+        self
+    }
+
+    /// Records the traces of tasks.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn with_traces(mut self, traces: TraceQueue) -> Self {
+        self.traces = Some(traces);
         self
     }
 
@@ -183,6 +197,18 @@ impl MonitorSink for LoggingMonitor {
         // In addition to the event rather than derived from it: a subscriber may filter events, and sees only text.
         self.reporters
             .notify(|| Incident::new(tags, &self.tags, report, self.redactor.as_ref()));
+    }
+
+    #[cfg(feature = "otlp")]
+    fn records_traces(&self) -> bool {
+        self.traces.is_some()
+    }
+
+    #[cfg(feature = "otlp")]
+    fn record_trace(&self, tags: &MonitorTags, trace: FinishedTrace) {
+        if let Some(traces) = &self.traces {
+            traces.add(tags, trace, self.redactor.as_ref());
+        }
     }
 
     fn span(&self, tags: &MonitorTags, name: &'static str) -> Span {

@@ -10,6 +10,8 @@ use crate::incidents::{RecentIncidents, Reporters};
 use crate::logging_monitor::LoggingMonitor;
 use crate::logs::BootstrapMonitor;
 use crate::metrics::Metrics;
+#[cfg(feature = "otlp")]
+use crate::otlp::TraceQueue;
 
 /// The monitor of a worker and its parts. Returned by [`from_config`].
 ///
@@ -27,6 +29,9 @@ pub struct MonitoringParts {
     pub reporters: Reporters,
     /// The most recent incidents.
     pub incidents: RecentIncidents,
+    /// The traces for [`push_to_otlp`](crate::push_to_otlp), empty unless the configuration enables them.
+    #[cfg(feature = "otlp")]
+    pub traces: TraceQueue,
 }
 
 /// Creates a monitor from a configuration.
@@ -48,12 +53,22 @@ pub fn from_config(config: &MonitoringConfig) -> MonitoringParts {
         .with_redactor(redactor.clone())
         .with_reporters(reporters.clone())
         .with_tags(config.tags.clone());
+    #[cfg(feature = "otlp")]
+    let traces = TraceQueue::new(&metrics);
+    #[cfg(feature = "otlp")]
+    let monitor = if config.otlp.as_ref().is_some_and(|otlp| otlp.traces) {
+        monitor.with_traces(traces.clone())
+    } else {
+        monitor
+    };
     MonitoringParts {
         monitor: monitor.into_monitor(),
         metrics,
         redactor,
         reporters,
         incidents,
+        #[cfg(feature = "otlp")]
+        traces,
     }
 }
 

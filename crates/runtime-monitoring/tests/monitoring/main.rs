@@ -27,4 +27,6 @@ mod system;
 mod systemd;
 #[cfg(all(feature = "sentry", feature = "taskcluster"))]
 mod taskcluster;
+#[cfg(feature = "otlp")]
+mod traces;
 mod worker_metrics_log;

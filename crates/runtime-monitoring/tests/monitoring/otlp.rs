@@ -9,7 +9,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
 use runtime_core::Secret;
-use runtime_monitoring::{LoggingMonitor, Metrics, OtlpConfig, PushError, push_to_otlp};
+use runtime_monitoring::{
+    LoggingMonitor, Metrics, OtlpConfig, OtlpPush, PushError, TraceQueue, push_to_otlp,
+};
 
 use crate::service::{Received, Service};
 
@@ -44,6 +46,16 @@ fn recorded() -> Metrics {
     metrics
 }
 
+/// Pushes metrics without traces.
+fn start(
+    config: &OtlpConfig,
+    metrics: Metrics,
+    tags: &BTreeMap<String, String>,
+) -> Result<OtlpPush, PushError> {
+    let traces = TraceQueue::new(&metrics);
+    push_to_otlp(config, metrics, traces, tags)
+}
+
 #[tokio::test]
 async fn all_kinds_arrive_with_units_and_labels() {
     let mut service = Service::start(&[]).await;
@@ -51,7 +63,7 @@ async fn all_kinds_arrive_with_units_and_labels() {
     let token = Secret::new("Bearer hunter2");
     config.headers.insert("authorization".to_owned(), token);
     let tags = BTreeMap::from([("workerId".to_owned(), "i-1".to_owned())]);
-    let push = push_to_otlp(&config, recorded(), &tags).expect("a valid configuration");
+    let push = start(&config, recorded(), &tags).expect("a valid configuration");
     // Stopping pushes a last time.
     push.stop(Duration::from_secs(30)).await;
     let received = service.next().await;
@@ -105,7 +117,7 @@ async fn next_push_includes_values_of_a_failed_one() {
     let mut service = Service::start(&["503 Busy"]).await;
     let config = OtlpConfig::new(format!("http://127.0.0.1:{}", service.port));
     let metrics = recorded();
-    let push = push_to_otlp(&config, metrics.clone(), &BTreeMap::new());
+    let push = start(&config, metrics.clone(), &BTreeMap::new());
     let push = push.expect("a valid configuration");
     service.next().await;
     let second = read(&service.next().await);
@@ -120,8 +132,7 @@ async fn next_push_includes_values_of_a_failed_one() {
 
 #[tokio::test]
 async fn invalid_configuration_is_rejected() {
-    let start =
-        |config: &OtlpConfig| push_to_otlp(config, Metrics::new(), &BTreeMap::new()).map(drop);
+    let start = |config: &OtlpConfig| start(config, Metrics::new(), &BTreeMap::new()).map(drop);
     let error = start(&OtlpConfig::new("collector:4318")).expect_err("no URL");
     assert!(matches!(error, PushError::Address { .. }), "{error}");
     let mut config = OtlpConfig::new("http://127.0.0.1:1");

@@ -133,7 +133,13 @@ async fn no_sink_reveals_a_secret() {
         expect_clean(path, &read(page.handle(request).await).await);
     }
     let otlp = OtlpConfig::new(format!("http://127.0.0.1:{}", otlp_service.port));
-    let push = push_to_otlp(&otlp, monitoring.metrics.clone(), &BTreeMap::new()).expect("valid");
+    let push = push_to_otlp(
+        &otlp,
+        monitoring.metrics.clone(),
+        monitoring.traces.clone(),
+        &BTreeMap::new(),
+    )
+    .expect("valid");
     push.stop(Duration::from_secs(30)).await;
     expect_clean("otlp", &otlp_service.next().await.body);
     for _ in 0..5 {
