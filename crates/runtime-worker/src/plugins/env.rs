@@ -7,7 +7,8 @@ use crate::engine::{Capability, SandboxBuilder};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 
-/// Sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`.
+/// Sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`; if the worker records
+/// traces, also `TRACEPARENT`, unless the payload sets it.
 ///
 /// The names follow Taskcluster's convention for environment variables of workers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +27,8 @@ impl Plugin for TaskEnvVars {
     fn documentation(&self) -> Vec<Section> {
         vec![Section::new(
             "Environment",
-            "The worker sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`.",
+            "The worker sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`. \
+             If it exports traces, it also sets `TRACEPARENT` (W3C trace context), unless the payload does.",
         )]
     }
 
@@ -58,6 +60,12 @@ impl TaskPlugin for EnvVarSetter {
         builder.set_env("TASK_GROUP_ID", group.as_str())?;
         builder.set_env("TASKCLUSTER_ROOT_URL", &identity.root_url)?;
         builder.set_env("TASKCLUSTER_WORKER_GROUP", &identity.worker_group)?;
+        // A task may already belong to the trace of the program that created it.
+        if builder.payload_env("TRACEPARENT").is_none()
+            && let Some(parent) = self.run.monitor().traceparent()
+        {
+            builder.set_env("TRACEPARENT", &parent)?;
+        }
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use runtime_core::log::CreateLogError;
 use runtime_core::queue::TaskClaim;
 use runtime_core::{
     CredentialsWatch, ExceptionReason, LifeCycleTracker, LogOptions, Run, StopReason, TaskContext,
-    TaskContextController, TaskInfo,
+    TaskContextController, TaskInfo, Timestamp,
 };
 use tokio::sync::SetOnce;
 
@@ -31,8 +31,10 @@ use budget::ShutdownBudget;
 use reporter::ResolutionReporter;
 use supervisor::RunSupervisor;
 
-/// Signals from the claim loop to the runs that it started.
+/// Information and signals from the claim loop for a run that it started.
 pub(crate) struct LoopSignals {
+    /// The start of the claim request.
+    pub(crate) claiming_since: Timestamp,
     /// The shutdown of the worker.
     pub(crate) stop: LifeCycleTracker,
     /// Set after the last claim of the worker was answered or given up.
@@ -59,8 +61,13 @@ pub(crate) async fn run_task(
     let report = match open(shared, &claim, info) {
         Ok((run, controller)) => {
             let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
+            let (task, since) = (run.context.clone(), pending_since(&claim, signals));
             let supervise = supervise(shared, &claim, run, controller, signals);
-            report.finish(monitor.in_span("task", supervise).await)
+            let supervise = monitor.in_span("task", supervise);
+            let resolution = monitor
+                .trace_task(&task, since, supervise, failure_of)
+                .await;
+            report.finish(resolution)
         }
         Err(error) => {
             let budget = ShutdownBudget {
@@ -88,6 +95,21 @@ pub(crate) async fn run_task(
     shared.error_limit.record(report.resolution, monitor, stop);
     shared.notify(&TaskEvent::Resolved(&report));
     report
+}
+
+/// Returns the time since which the task was pending and this worker was claiming.
+///
+/// The queue has measured the former with its own clock, which may differ from that of this machine.
+fn pending_since(claim: &TaskClaim, signals: &LoopSignals) -> Timestamp {
+    let runs = &claim.status.runs;
+    let run = runs.iter().find(|run| run.run_id == claim.run_id);
+    let scheduled = run.and_then(|run| run.scheduled);
+    scheduled.map_or(signals.claiming_since, |at| at.max(signals.claiming_since))
+}
+
+/// Returns the text of a resolution other than `completed`, for the trace.
+fn failure_of(resolution: &Resolution) -> Option<String> {
+    (*resolution != Resolution::Completed).then(|| resolution.to_string())
 }
 
 async fn supervise(

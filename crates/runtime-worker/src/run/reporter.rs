@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use runtime_core::monitor::traced_with;
 use runtime_core::queue::{Queue, RunStatus, TaskState};
 use runtime_core::{ApiError, ExceptionReason, StopReason, error_chain};
 use runtime_http::Backoff;
@@ -39,6 +40,12 @@ impl ResolutionReporter<'_> {
             return resolution;
         }
         let resolution = *self.first_report.get_or_init(|| resolution);
+        let failure = |actual: &Resolution| (*actual != resolution).then(|| actual.to_string());
+        traced_with("report", Vec::new, self.report_first(resolution), failure).await
+    }
+
+    /// Sends the report until one of the events that [`report`](Self::report) lists.
+    async fn report_first(&self, resolution: Resolution) -> Resolution {
         tokio::select! {
             // An answer that has arrived counts more than a loss or a timeout at the same moment.
             biased;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use runtime_core::monitor::{traced, traced_with};
 use runtime_core::{StopReason, TaskError, error_chain};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -91,7 +92,7 @@ impl Stages {
             }
             Ok(())
         };
-        until_stopped(run, finish).await
+        until_stopped(run, traced("finished", Vec::new, finish)).await
     }
 
     /// Notifies the plugins that there is no verdict.
@@ -156,16 +157,9 @@ impl Stages {
         shared: &WorkerShared,
         run: &TaskRun,
     ) -> Result<Verdict, TaskError> {
-        self.create_plugins(shared, run).await?;
-        // Concurrently, because fetches mostly wait for the network. The first error drops the others.
-        let limit = self.stage_timeout;
-        let plugins = self.plugins.iter_mut();
-        let prepared = plugins.map(|NamedPlugin { name, plugin }| {
-            foreign_call(name, "prepare", limit, plugin.prepare())
-        });
-        try_join_all(prepared).await?;
-        let sandbox = self.start(shared, run).await?;
-        let result = sandbox.wait().await?;
+        traced("prepare", Vec::new, self.prepare(shared, run)).await?;
+        let sandbox = traced("start", Vec::new, self.start(shared, run)).await?;
+        let result = traced_with("run", Vec::new, sandbox.wait(), failure_of_run).await?;
         self.result = Some(Arc::clone(&result));
         run.report.set_exit(result.exit());
         let mut verdict = if result.exit().success() {
@@ -173,12 +167,30 @@ impl Stages {
         } else {
             Verdict::Failure
         };
+        let limit = self.stage_timeout;
         // A failed verdict skips no plugin: the artifacts of failed tasks are needed most.
-        for NamedPlugin { name, plugin } in &mut self.plugins {
-            let stopped = foreign_call(name, "stopped", limit, plugin.stopped(&result));
-            verdict = verdict.max(stopped.await?);
-        }
-        Ok(verdict)
+        let stopped = async {
+            for NamedPlugin { name, plugin } in &mut self.plugins {
+                let stopped = foreign_call(name, "stopped", limit, plugin.stopped(&result));
+                verdict = verdict.max(stopped.await?);
+            }
+            Ok(verdict)
+        };
+        traced("stopped", Vec::new, stopped).await
+    }
+
+    async fn prepare(&mut self, shared: &WorkerShared, run: &TaskRun) -> Result<(), TaskError> {
+        self.create_plugins(shared, run).await?;
+        // Concurrently, because fetches mostly wait for the network. The first error drops the others.
+        let limit = self.stage_timeout;
+        let plugins = self.plugins.iter_mut();
+        let prepared = plugins.map(|NamedPlugin { name, plugin }| {
+            let prepared = foreign_call(name, "prepare", limit, plugin.prepare());
+            let attributes = || vec![("plugin", (*name).to_owned())];
+            traced("plugin", attributes, prepared)
+        });
+        try_join_all(prepared).await?;
+        Ok(())
     }
 
     /// Creates the task's plugins. For a malformed payload it creates those that read no payload, such as the task
@@ -239,6 +251,14 @@ impl Stages {
             foreign_call(name, "started", limit, plugin.started(&started)).await?;
         }
         Ok(sandbox)
+    }
+}
+
+/// Returns why a command failed, for its span.
+fn failure_of_run(result: &Result<Arc<dyn ResultSet>, TaskError>) -> Option<String> {
+    match result {
+        Ok(result) => (!result.exit().success()).then(|| result.exit().to_string()),
+        Err(error) => Some(error_chain(error)),
     }
 }
 

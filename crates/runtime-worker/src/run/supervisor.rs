@@ -5,6 +5,7 @@ use std::error::Error;
 use std::future::pending;
 use std::pin::pin;
 
+use runtime_core::monitor::traced_with;
 use runtime_core::queue::TaskClaim;
 use runtime_core::util::error_sources;
 use runtime_core::{
@@ -93,6 +94,7 @@ impl RunSupervisor<'_> {
             Err(error) => self.finish_exception(&mut stages, error).await,
         };
         let dispose = stages.dispose(self.shared, self.run);
+        let dispose = traced_with("dispose", Vec::new, dispose, |()| None);
         budget.dispose_within(dispose).await;
         resolution
     }
@@ -123,7 +125,8 @@ impl RunSupervisor<'_> {
     /// uploads can use the remaining time.
     async fn finish_exception(&self, stages: &mut Stages, error: RunError) -> Resolution {
         let resolution = self.resolution_of(&error);
-        let mut notify = pin!(stages.notify_exception(self.run, resolution));
+        let notify = stages.notify_exception(self.run, resolution);
+        let mut notify = pin!(traced_with("exception", Vec::new, notify, |()| None));
         let report_first = match resolution {
             Resolution::Exception(ExceptionReason::WorkerShutdown) => true,
             Resolution::Exception(_) => tokio::select! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, render_document};
+use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, Timestamp, render_document};
 use tokio::time::sleep;
 
 use super::claim_poller::ClaimPoller;
@@ -82,6 +82,7 @@ impl Worker {
         let timing = &self.shared.timing;
         let mut running = RunningTasks::default();
         let mut claim_in_flight = None;
+        let mut claiming_since = Timestamp::now();
         let mut logged = StopStage::Running;
         let mut remaining = self.max_tasks.unwrap_or(u64::MAX);
         self.log_start();
@@ -102,6 +103,7 @@ impl Worker {
             let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
             // One claim at a time: a second one could return more tasks than there is capacity for.
             if claim_in_flight.is_none() && free > 0 && stage == StopStage::Running {
+                claiming_since = Timestamp::now();
                 claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
             }
             let unanswered = self.poller.unanswered_for(timing);
@@ -138,7 +140,7 @@ impl Worker {
                     // Also after a stop: `run_task` gives these runs back, except those without retries.
                     remaining = remaining.saturating_sub(claims.len() as u64);
                     for claim in claims {
-                        running.start(&self.shared, claim, stop);
+                        running.start(&self.shared, claim, claiming_since, stop);
                     }
                 }
                 () = running.reap(&self.shared), if !running.is_empty() => {}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use runtime_core::queue::TaskClaim;
-use runtime_core::{LifeCycleTracker, Run};
+use runtime_core::{LifeCycleTracker, Run, Timestamp};
 use tokio::sync::SetOnce;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -34,6 +34,7 @@ impl RunningTasks {
         &mut self,
         shared: &Arc<WorkerShared>,
         claim: TaskClaim,
+        claiming_since: Timestamp,
         stop: &LifeCycleTracker,
     ) {
         let run = Run {
@@ -42,6 +43,7 @@ impl RunningTasks {
         };
         let shared = Arc::clone(shared);
         let signals = LoopSignals {
+            claiming_since,
             stop: stop.clone(),
             no_more_claims: Arc::clone(&self.no_more_claims),
         };

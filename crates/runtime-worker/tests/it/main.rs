@@ -26,6 +26,8 @@ mod task_run;
 #[cfg(unix)]
 mod taskcluster_proxy;
 #[cfg(unix)]
+mod traces;
+#[cfg(unix)]
 mod worker;
 #[cfg(unix)]
 mod worker_processes;

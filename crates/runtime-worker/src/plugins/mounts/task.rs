@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
 use runtime_caching::{CommitError, FolderHandle, Lookup, NewFolder, Uncommitted};
+use runtime_core::monitor::traced;
 use runtime_core::{TaskError, error_chain};
 use runtime_fetcher::{CachedInput, FetchContext};
 
@@ -121,11 +122,9 @@ impl TaskMounts {
             .with_listener(fetch_reporter(&self.run, &shared.observer));
         let reference = shared.fetcher.resolve(&context, &mount.content).await?;
         let input = shared.inputs.require(&context, &reference, mount.layout);
-        let input = self
-            .run
-            .monitor()
-            .time_async("input-duration", input)
-            .await?;
+        let input = self.run.monitor().time_async("input-duration", input);
+        let attributes = || vec![("input", reference.subject())];
+        let input = traced("fetch", attributes, input).await?;
         self.record_lookup(&reference.subject(), input.lookup());
         Ok(AcquiredInput {
             input,
