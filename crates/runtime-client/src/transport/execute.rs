@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use jiff::SignedDuration;
 use runtime_core::clock::duration_until;
+use runtime_core::monitor::current_trace_id;
 use runtime_core::{ApiError, Credentials, Timestamp, error_chain};
 use runtime_http::{read_body, reqwest, retry_after};
 use secrecy::ExposeSecret;
@@ -15,6 +16,9 @@ use super::error_response;
 use super::retries::Retries;
 use super::shared::Transport;
 use crate::authorizer::Authorizer;
+
+/// Services log it with the request, and return it as `x-for-trace-id`.
+const TRACE_ID: &str = "x-taskcluster-trace-id";
 
 const JSON: &str = "application/json";
 
@@ -129,6 +133,9 @@ impl Execution<'_> {
             .http
             .request(call.http_method.clone(), self.url.clone())
             .timeout(transport.settings.request_timeout);
+        if let Some(trace) = current_trace_id() {
+            request = request.header(TRACE_ID, trace.to_string());
+        }
         if let Some(credentials) = credentials {
             let payload = call.body.as_deref().map(|body| (JSON, body));
             // Signed for each attempt: time and nonce must be new, since services refuse a repeated signature.
