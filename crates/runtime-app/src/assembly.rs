@@ -29,11 +29,11 @@ use runtime_worker::worker_runner::WorkerRunner;
 use runtime_worker::{Engine, ExitCause, Plugin, Worker, WorkerBuilder};
 
 use crate::config::Config;
+use crate::exports::Exports;
 use crate::hooks;
 use crate::parts::{AppParts, EngineFactory};
 use crate::program::Program;
 use crate::progress::Progress;
-use crate::reports::ErrorReports;
 use crate::status::{Status, StatusObserver};
 
 /// The time at the end for readers to receive the rest of a live log, and for error reports to be delivered.
@@ -59,7 +59,7 @@ pub(crate) struct App {
     pub(crate) monitor: Monitor,
     metrics: Metrics,
     hooks: Arc<ConfiguredServer>,
-    reports: ErrorReports,
+    exports: Exports,
     status: Option<Status>,
     _collection: BackgroundCollector,
     _redaction: CredentialRedaction,
@@ -94,7 +94,7 @@ impl App {
             record_gc_metrics(&monitor),
         );
         let client = inputs.deployment.client(inputs.credentials.clone());
-        let reports = ErrorReports::start(config, &monitoring, &client)?;
+        let exports = Exports::start(config, &monitoring, &client)?;
         let hooks = hooks::start(config.web_hooks.clone(), client.clone(), &monitor).await?;
         let environment = Environment::builder(config.worker.identity(), storage)
             .resource_tracker(collector.tracker())
@@ -134,7 +134,7 @@ impl App {
             monitor,
             metrics: monitoring.metrics,
             hooks,
-            reports,
+            exports,
             status,
             _collection: collection,
             _redaction: redaction,
@@ -170,10 +170,10 @@ impl App {
         )
     }
 
-    /// Delivers the last error reports, and stops the web hook server when readers of live logs had time to finish.
+    /// Delivers the last error reports, metrics and traces, and stops the web hook server when readers of live logs had time to finish.
     pub(crate) async fn close(self) {
         tokio::join!(
-            self.reports.stop(CLOSE_TIMEOUT),
+            self.exports.stop(CLOSE_TIMEOUT),
             self.hooks.stop(CLOSE_TIMEOUT)
         );
     }
