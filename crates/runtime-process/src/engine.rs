@@ -239,8 +239,9 @@ impl Engine for ProcessEngine {
             Capability::Exec,
             Capability::ReadOnlyFolders,
         ];
-        // The worker's loopback interface is out of reach from a network namespace.
-        let start = usize::from(self.settings.network == TaskNetwork::None);
+        // Known when the engine is prepared: a filter of sockets, instead of a network namespace, has no listeners.
+        let walls = self.state.get().and_then(|it| it.walls.as_ref());
+        let start = usize::from(walls.is_some_and(|it| it.no_proxies().is_some()));
         let has_sandbox = cfg!(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")

@@ -65,6 +65,12 @@ impl EngineState {
                 "tasks run without the limit of {limit}, which this machine cannot have"
             ));
         }
+        if let Some(error) = walls.as_ref().and_then(Walls::no_proxies) {
+            let reason = error_chain(error);
+            monitor.warn(format_args!(
+                "tasks cannot have proxies, which need a network namespace on this machine: {reason}"
+            ));
+        }
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
         // Behind walls, the kernel ends the processes of a command, and its init process adopts orphans.
         let adopts =

@@ -40,8 +40,8 @@
 //!
 //! - Process groups need Unix. On other systems, only the process that the engine started is killed.
 //! - Control groups, limits, orphans and resource usage need Linux. Network traffic is not counted.
-//! - Proxies need the network of the machine, and read-only folders an isolation. Further commands in a running task need
-//!   Linux on x86-64 or AArch64.
+//! - Read-only folders need an isolation. Further commands in a running task need Linux on x86-64 or AArch64. Isolated tasks
+//!   with another network than that of the machine have no proxies where network namespaces are not allowed.
 //! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, reach
 //!   other machines only, or have none.
 //! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any

@@ -57,6 +57,7 @@ impl ProcessTree {
             log,
             limits,
             walls: _,
+            proxy_server: _,
         } = command;
         let cgroup = engine.cgroups.create(&limits.of_group(0));
         let cgroup = cgroup.map_err(io::Error::other);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::limits::TaskLimits;
 use crate::sandbox::ProcessSandbox;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
+use crate::walls::Walls;
 
 /// The number of connections to the proxies of a task, each of which is a descriptor of the worker. Others wait.
 const MAX_PROXY_CONNECTIONS: usize = 256;
@@ -157,7 +159,7 @@ impl ProcessSandboxBuilder {
         has.then_some(()).ok_or_else(|| capability.refusal())
     }
 
-    /// Serves the handlers to the task, on the loopback interface, at URLs that nothing else knows.
+    /// Serves the handlers to the task, on the loopback interface that it sees, at URLs that nothing else knows.
     async fn start_proxies(&mut self) -> Result<(), TaskError> {
         if self.proxies.is_empty() {
             return Ok(());
@@ -166,8 +168,13 @@ impl ProcessSandboxBuilder {
         limits.max_connections = MAX_PROXY_CONNECTIONS;
         let monitor = self.environment.monitor.clone();
         let server = LocalhostServer::builder().limits(limits).monitor(monitor);
-        let started = server.start().await.map_err(TaskError::unavailable)?;
-        let server = self.task.proxy_server.insert(started);
+        let walls = self.task.engine.walls.as_ref();
+        let started = match walls.and_then(Walls::proxy_port) {
+            // Each command brings its listener.
+            Some(port) => server.start_without_listener((Ipv4Addr::LOCALHOST, port).into()),
+            None => server.start().await.map_err(TaskError::unavailable)?,
+        };
+        let server = self.task.proxy_server.insert(Arc::new(started));
         for (variable, handler) in self.proxies.drain(..) {
             let hook = server.attach(handler).await.map_err(TaskError::other)?;
             let url = hook.url();

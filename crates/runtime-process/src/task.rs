@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use runtime_core::webhook::WebHook;
 use runtime_core::{LogDrain, TaskContext};
@@ -36,7 +36,7 @@ pub(crate) struct PreparedTask {
     pub(crate) proxies: Vec<WebHook>,
     /// The server of the proxies, if there are any. With a server for each task, no task can use up the connections of
     /// another.
-    pub(crate) proxy_server: Option<LocalhostServer>,
+    pub(crate) proxy_server: Option<Arc<LocalhostServer>>,
     /// Whether further commands may be started in the task.
     #[cfg_attr(
         not(all(
@@ -67,6 +67,7 @@ impl PreparedTask {
             log: self.context.log_drain(),
             limits: self.limits,
             walls: self.walls.clone(),
+            proxy_server: (self.proxy_server.as_ref()).map_or_else(Weak::new, Arc::downgrade),
         }
     }
 }
@@ -84,6 +85,15 @@ pub(crate) struct PreparedCommand {
     pub(crate) log: LogDrain,
     pub(crate) limits: TaskLimits,
     pub(crate) walls: Option<Arc<TaskWalls>>,
+    /// The server of the task's proxies. Not counted: it ends with the task, even if this start hangs.
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        expect(dead_code, reason = "only a sandbox has a network of its own")
+    )]
+    pub(crate) proxy_server: Weak<LocalhostServer>,
 }
 
 impl PreparedCommand {

@@ -17,6 +17,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::command_watch::CommandMeter;
 use crate::kill_sequence::KillSignal;
@@ -29,7 +30,7 @@ use crate::program_origin::ProgramOrigin;
 use crate::search_path::candidate_paths;
 use crate::start_error::{StartError, StartStep};
 use crate::task::PreparedCommand;
-use crate::walls::TaskWalls;
+use crate::walls::{TaskWalls, Walls};
 
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &str = "/bin/sh";
@@ -51,6 +52,8 @@ pub(crate) struct WalledCommand {
     report: Arc<TaskReportBuilder>,
     oom: OomWatch,
     limits: TaskLimits,
+    /// Accepts connections to the task's proxies, until it is dropped.
+    _proxies: JoinSet<()>,
 }
 
 impl WalledCommand {
@@ -71,8 +74,14 @@ impl WalledCommand {
             walls,
             writer: writer.into(),
         };
-        let child = start.run().await?;
+        let mut child = start.run().await?;
         drop(start);
+        let mut proxies = JoinSet::new();
+        for listener in std::mem::take(&mut child.listeners) {
+            if let Some(server) = command.proxy_server.upgrade() {
+                proxies.spawn(server.serve(listener));
+            }
+        }
         // The init process if the command has ended.
         let leader = child.command_id().or(child.id());
         let leader = leader.and_then(|it| Pid::from_raw(it.cast_signed()));
@@ -85,6 +94,7 @@ impl WalledCommand {
             report: Arc::clone(&command.report),
             oom,
             limits: command.limits,
+            _proxies: proxies,
         };
         Ok((started, output))
     }
@@ -210,6 +220,11 @@ impl WalledStart<'_> {
             .stderr(stream().map_err(StartError::prepare)?)
             .limits(limits.of_group(INIT_PROCESSES))
             .cgroup_parents(&engine.cgroups);
+        let has_proxies = self.command.proxy_server.strong_count() > 0;
+        let port = engine.walls.as_ref().and_then(Walls::proxy_port);
+        if let Some(port) = port.filter(|_| has_proxies) {
+            walled = walled.listen(port);
+        }
         let variables = command.get_envs();
         for (name, value) in variables.filter_map(|(name, value)| Some((name, value?))) {
             walled = walled.env(name, value);

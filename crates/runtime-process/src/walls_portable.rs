@@ -43,6 +43,14 @@ impl Walls {
         match *self {}
     }
 
+    pub(crate) fn proxy_port(&self) -> Option<u16> {
+        match *self {}
+    }
+
+    pub(crate) fn no_proxies(&self) -> Option<&WallsError> {
+        match *self {}
+    }
+
     #[cfg(unix)]
     pub(crate) fn describe(&self) -> String {
         match *self {}

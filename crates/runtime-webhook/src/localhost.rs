@@ -43,6 +43,19 @@ impl LocalhostServer {
             options: ServerOptions::default(),
         }
     }
+
+    /// Serves the hooks to the clients of a further listener, such as one in a network namespace. Ends with the server.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: no connection is accepted any more. Accepted ones continue.
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
+        accept_connections(Arc::clone(&self.server), listener)
+    }
 }
 
 listening_server!(LocalhostServer, AttachedHook::into_fixed_web_hook);
@@ -87,12 +100,20 @@ impl LocalhostBuilder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let server = self.start_without_listener(address);
+        let accept = server.serve(listener);
+        server.server.tasks.spawn(accept);
+        Ok(server)
+    }
+
+    /// Starts a server that listens nowhere itself, for listeners that come later: see [`LocalhostServer::serve`].
+    ///
+    /// `address` is theirs, as clients see it. The URLs of hooks begin with it.
+    #[must_use]
+    pub fn start_without_listener(self, address: SocketAddr) -> LocalhostServer {
         let server = self.options.into_server();
         server.registry.set_base_url(&format!("http://{address}/"));
-        server
-            .tasks
-            .spawn(accept_connections(Arc::clone(&server), listener));
-        Ok(LocalhostServer { server, address })
+        LocalhostServer { server, address }
     }
 }
 

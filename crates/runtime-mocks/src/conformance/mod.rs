@@ -156,7 +156,7 @@ macro_rules! __engine_claims {
             copy_of_folder_is_complete
 
             proxy_is_reached proxy_receives_path proxy_url_differs_for_tasks proxy_url_is_not_logged
-            proxy_ends_with_the_task
+            proxy_ends_with_the_task proxy_is_reached_by_exec
 
             exec_runs_in_the_task exec_exit_code_is_reported exec_reads_input exec_separates_errors
             exec_has_a_terminal exec_ends_with_the_task exec_can_be_dropped exec_after_the_end_is_refused

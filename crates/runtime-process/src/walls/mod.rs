@@ -21,6 +21,10 @@ const RESOLVER_FILE: &str = "/etc/resolv.conf";
 /// The file in which systemd's resolver lists the name servers that it asks.
 const UPSTREAM_RESOLVER_FILE: &str = "/run/systemd/resolve/resolv.conf";
 
+/// The port of proxies in the network of a command. Commands have no right to listen on a port below 1024, so none of their
+/// servers needs it.
+const PROXY_PORT: u16 = 80;
+
 /// The walls of an engine, which this machine can have.
 #[derive(Debug)]
 pub(crate) struct Walls {
@@ -28,6 +32,8 @@ pub(crate) struct Walls {
     /// The files of the machine that all tasks see.
     view: FileView,
     network: TaskNetwork,
+    /// The reason why the worker cannot listen in the network of tasks, if it was tried in vain.
+    no_proxies: Option<SpawnError>,
 }
 
 /// The walls that are configured are impossible.
@@ -77,6 +83,7 @@ impl Walls {
             isolation,
             view: common_view(settings),
             network: settings.network,
+            no_proxies: None,
         }))
     }
 
@@ -85,7 +92,7 @@ impl Walls {
         settings: &EngineSettings,
         storage: &TemporaryStorage,
     ) -> Result<Option<Self>, WallsError> {
-        let Some(walls) = Self::of(settings)? else {
+        let Some(mut walls) = Self::of(settings)? else {
             return Ok(None);
         };
         walls.check_storage(storage.path())?;
@@ -98,9 +105,26 @@ impl Walls {
             AroundError::Walls(source) => impossible(source),
             AroundError::Ownership(error) => WallsError::Folder(error),
         })?;
-        let command = task.apply(SandboxCommand::new("true").current_dir(folder.path()));
-        command.check().await.map_err(impossible)?;
+        let command = || task.apply(SandboxCommand::new("true").current_dir(folder.path()));
+        if let Some(port) = walls.proxy_port() {
+            match command().listen(port).check().await {
+                Ok(()) => return Ok(Some(walls)),
+                // Tasks can run without proxies, if the walls can be raised at all.
+                Err(error) => walls.no_proxies = Some(error),
+            }
+        }
+        command().check().await.map_err(impossible)?;
         Ok(Some(walls))
+    }
+
+    /// Returns the port on which the commands of a task find its proxies, if they have a network of their own.
+    pub(crate) fn proxy_port(&self) -> Option<u16> {
+        (self.network != TaskNetwork::Host).then_some(PROXY_PORT)
+    }
+
+    /// Returns the reason why tasks cannot have proxies on this machine.
+    pub(crate) fn no_proxies(&self) -> Option<&SpawnError> {
+        self.no_proxies.as_ref()
     }
 
     fn check_storage(&self, storage: &Path) -> Result<(), WallsError> {

@@ -84,3 +84,10 @@ mod strict_isolation {
 
     runtime_mocks::engine_suite!(Processes(TaskIsolation::Strict, TaskNetwork::None));
 }
+
+/// Skipped without `pasta`.
+mod outbound_network {
+    use super::*;
+
+    runtime_mocks::engine_suite!(Processes(TaskIsolation::User, TaskNetwork::Outbound));
+}

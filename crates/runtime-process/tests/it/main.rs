@@ -11,6 +11,7 @@ mod high_memory;
 mod isolation;
 mod limits;
 mod oom_kills;
+mod proxies;
 mod stops;
 mod support;
 mod task_shell;

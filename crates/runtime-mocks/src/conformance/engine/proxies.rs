@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use runtime_core::webhook::{Handler, Request, Response, from_fn};
-use runtime_worker::Capability;
+use runtime_worker::{Capability, Exit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::print;
 use crate::conformance::EngineUnderTest;
-use crate::conformance::engine_test::{EndedTask, EngineTest, assert_refused};
+use crate::conformance::engine_test::{EndedTask, EngineTest, KILL_TIME, assert_refused};
 use crate::conformance::script::{REQUEST_PATH, Step};
 
 const VARIABLE: &str = "PROXY_URL";
@@ -110,4 +110,27 @@ pub(super) async fn proxy_ends_with_the_task<U: EngineUnderTest>(test: EngineTes
         let _ = stream.read_to_string(&mut response).await;
         assert!(!response.contains("handled"), "{response}");
     }
+}
+
+pub(super) async fn proxy_is_reached_by_exec<U: EngineUnderTest>(test: EngineTest<U>) {
+    if !test.has(Capability::Exec) || !has_proxies(&test).await {
+        return;
+    }
+    let steps = [print("ready"), Step::Wait];
+    let task = test.start_with(&steps, |it| it.attach_proxy(VARIABLE, handler()));
+    let task = task.await;
+    task.printed("ready").await;
+    let request = [Step::Request(VARIABLE.to_owned())];
+    let started = test.exec(&task, &request, None).await;
+    let mut process = started.expect("the command starts");
+    let mut text = String::new();
+    let read = process.stdout.read_to_string(&mut text).await;
+    read.expect("readable output");
+    let exit = process.control.wait().await.expect("the engine works");
+    task.sandbox.kill(KILL_TIME).await;
+    if exit == Exit::Code(127) {
+        println!("skipped: the task has no `bash` to send a request");
+        return;
+    }
+    assert!(text.contains(&format!("handled {REQUEST_PATH}")), "{text}");
 }
