@@ -16,7 +16,7 @@ pub(super) struct GzipMembers<R> {
 }
 
 enum State<R> {
-    Member(GzipDecoder<R>),
+    Member(Box<GzipDecoder<R>>),
     /// Between a member and the next one, or the end.
     Padding(R),
     End,
@@ -25,7 +25,7 @@ enum State<R> {
 impl<R: AsyncBufRead> GzipMembers<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
-            state: State::Member(GzipDecoder::new(reader)),
+            state: State::Member(Box::new(GzipDecoder::new(reader))),
         }
     }
 }
@@ -40,7 +40,7 @@ impl<R: AsyncBufRead + Unpin> AsyncRead for GzipMembers<R> {
             let has_ended = match &mut self.state {
                 State::Member(decoder) => {
                     let filled = buffer.filled().len();
-                    ready!(Pin::new(decoder).poll_read(cx, buffer))?;
+                    ready!(Pin::new(&mut **decoder).poll_read(cx, buffer))?;
                     if buffer.filled().len() > filled || buffer.remaining() == 0 {
                         return Poll::Ready(Ok(()));
                     }
@@ -60,7 +60,9 @@ impl<R: AsyncBufRead + Unpin> AsyncRead for GzipMembers<R> {
             };
             self.state = match std::mem::replace(&mut self.state, State::End) {
                 State::Member(decoder) => State::Padding(decoder.into_inner()),
-                State::Padding(reader) if !has_ended => State::Member(GzipDecoder::new(reader)),
+                State::Padding(reader) if !has_ended => {
+                    State::Member(Box::new(GzipDecoder::new(reader)))
+                }
                 State::Padding(_) | State::End => State::End,
             };
         }

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use runtime_core::{LifeCycleTracker, StopStage, Stoppable as _, Timestamp, render_document};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::claim_poller::ClaimPoller;
 use super::running_tasks::RunningTasks;
 use crate::foreign_call::foreign_call;
 use crate::payload::PayloadSchema;
 use crate::shared::WorkerShared;
+
+/// The time between the end of a task and the next claim while others run. Tasks that end together are replaced by one
+/// request, whose cost is a tenth of that of a task that does nothing.
+const CLAIM_DELAY: Duration = Duration::from_millis(5);
 
 /// The time limit of [`Engine::containment`](crate::Engine::containment), for which a person waits.
 const CONTAINMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -82,6 +86,7 @@ impl Worker {
         let timing = &self.shared.timing;
         let mut running = RunningTasks::default();
         let mut claim_in_flight = None;
+        let mut next_claim = None;
         let mut claiming_since = Timestamp::now();
         let mut logged = StopStage::Running;
         let mut remaining = self.max_tasks.unwrap_or(u64::MAX);
@@ -102,9 +107,20 @@ impl Worker {
             let free = self.capacity.saturating_sub(running.len());
             let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
             // One claim at a time: a second one could return more tasks than there is capacity for.
-            if claim_in_flight.is_none() && free > 0 && stage == StopStage::Running {
-                claiming_since = Timestamp::now();
-                claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
+            if claim_in_flight.is_some() || free == 0 || stage != StopStage::Running {
+                next_claim = None;
+            } else {
+                let now = Instant::now();
+                let delay = if running.is_empty() {
+                    Duration::ZERO
+                } else {
+                    CLAIM_DELAY
+                };
+                if *next_claim.get_or_insert(now + delay) <= now {
+                    claiming_since = Timestamp::now();
+                    claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
+                    next_claim = None;
+                }
             }
             let unanswered = self.poller.unanswered_for(timing);
             let is_quiet = claim_in_flight.is_none() && unanswered.is_none();
@@ -144,6 +160,7 @@ impl Worker {
                     }
                 }
                 () = running.reap(&self.shared), if !running.is_empty() => {}
+                () = sleep_until(next_claim.unwrap_or_else(Instant::now)), if next_claim.is_some() => {}
                 // The reserve is for killing tasks, reporting and uploading.
                 () = stop.wait_until_remaining(reserve), if stage == StopStage::Graceful => stop.stop_now(),
                 // The others wake the loop to check the conditions above.
