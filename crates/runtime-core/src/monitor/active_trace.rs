@@ -133,6 +133,10 @@ pub fn current_trace_id() -> Option<TraceId> {
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(boot("pixel-7")).unwrap();
 /// ```
 ///
+/// # Errors
+///
+/// The error of `work`.
+///
 /// # Cancel safety
 ///
 /// As safe as `work`. If the future is dropped, the step ends with a failure.
