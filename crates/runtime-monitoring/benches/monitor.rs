@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bench_harness::{AtLeast, AtMost, Bench};
-use runtime_core::Monitor;
+use runtime_core::monitor::traced;
+use runtime_core::{Monitor, Timestamp};
+use runtime_mocks::TestTask;
 use runtime_monitoring::{
     Delivery, Incident, IncidentQueue, IncidentTransport, LineFormat, LogBuilder, LogConfig,
-    LogLevel, LoggingMonitor, Metrics, MonitoringConfig, Reporters, from_config,
+    LogLevel, LoggingMonitor, Metrics, MonitoringConfig, Reporters, TraceQueue, from_config,
 };
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         info_as_json(bench);
         child(bench);
         measure(bench);
+        steps(bench);
         reports(bench);
     })
 }
@@ -204,6 +207,46 @@ fn measure(bench: &mut Bench) {
                 black_box(&monitor).measure("seconds", value);
             })
         });
+}
+
+/// The steps of a task, as the trace of the task records them.
+fn steps(bench: &mut Bench) {
+    let count = bench.pick(2_000_000, 200_000);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let task = TestTask::new(serde_json::json!({}));
+    // Below the limit of spans of a task.
+    for (case, monitor, count, bar) in [
+        (
+            "step of a task without traces",
+            LoggingMonitor::new().into_monitor(),
+            count,
+            100.0,
+        ),
+        ("step of a task", recording_monitor(), 900, 2000.0),
+    ] {
+        bench.case(case, "ns").bar(AtMost(bar)).ours(|| {
+            let work = async {
+                let start = Instant::now();
+                for _ in 0..count {
+                    let step = async { Ok::<_, std::io::Error>(black_box(())) };
+                    traced("step", Vec::new, step)
+                        .await
+                        .expect("it does nothing");
+                }
+                start.elapsed().as_nanos() as f64 / count as f64
+            };
+            let since = Timestamp::now();
+            runtime.block_on(monitor.trace_task(task.context(), since, work, |_| None))
+        });
+    }
+}
+
+fn recording_monitor() -> Monitor {
+    let metrics = Metrics::new();
+    let traces = TraceQueue::new(&metrics);
+    LoggingMonitor::new().with_traces(traces).into_monitor()
 }
 
 /// A service that cannot be reached.
