@@ -53,8 +53,12 @@ impl Exports {
 
     /// Delivers the queued reports, and the last metrics and traces, for at most `timeout`.
     pub(crate) async fn stop(self, timeout: Duration) {
-        let queues = self.incidents.into_iter();
-        let mut stopping: JoinSet<_> = queues.map(|queue| queue.stop(timeout)).collect();
+        let mut stopping = JoinSet::new();
+        for queue in self.incidents {
+            stopping.spawn(async move {
+                queue.stop(timeout).await;
+            });
+        }
         if let Some(otlp) = self.otlp {
             stopping.spawn(otlp.stop(timeout));
         }
