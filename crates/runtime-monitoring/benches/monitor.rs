@@ -230,7 +230,10 @@ fn steps(bench: &mut Bench) {
             let work = async {
                 let start = Instant::now();
                 for _ in 0..count {
-                    let step = async { Ok::<_, std::io::Error>(black_box(())) };
+                    let step = async {
+                        black_box(());
+                        Ok::<_, std::io::Error>(())
+                    };
                     traced("step", Vec::new, step)
                         .await
                         .expect("it does nothing");

@@ -156,7 +156,11 @@ impl SandboxChild {
             close_addresses(policies).map_err(outbound_failed)?;
             let has_user_namespace = child.walls.identity.user_namespace;
             let network = OutboundNetwork::connect(process, has_user_namespace).await?;
-            child.set_network(network).map_err(prepare)?;
+            match child.set_network(network) {
+                // The first process has ended, and has reported why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                set => set.map_err(prepare)?,
+            }
         }
         match read_failure(failure).await.map_err(prepare)? {
             None => Ok(child),

@@ -72,9 +72,12 @@ impl Services {
         let entrypoint = self.entrypoint()?;
         let start = self.setting("Service", "ExecStart")?;
         let in_unit: Vec<&str> = start.split_whitespace().collect();
+        let (in_unit, entry) = (in_unit.split_first(), entrypoint.split_first());
+        let is_same = in_unit.zip(entry).is_some_and(|(unit, entry)| {
+            unit.0.rsplit('/').next() == Some(entry.0) && unit.1 == entry.1
+        });
         ensure!(
-            in_unit[0].rsplit('/').next() == Some(&entrypoint[0])
-                && in_unit[1..] == entrypoint[1..],
+            is_same,
             "`{start}` of the unit is not {entrypoint:?} of the container"
         );
         let directory = format!("/var/lib/{}", self.setting("Service", "StateDirectory")?);

@@ -143,9 +143,6 @@ pub(crate) fn run(sh: &Shell, names: &[String], write: bool) -> Result<()> {
     if write {
         browser::write_pictures(sh)?;
     }
-    if write {
-        browser::write_pictures(sh)?;
-    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask archive`: builds the programs, and packs them into an archive with a checksum.
 //!
-//! The release workflow runs it on each platform. The archive of a commit is always the same, for the same compiler.
+//! The release workflow runs it on each platform. The archive of a commit is the same for the same
+//! compiler, folder of the repository and folder of cargo.
 
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
@@ -23,7 +24,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
             .args(["--bin", program, "--features", features])
             .run()?;
     }
-    let version = workspace.libraries().next().map_or("", |it| &it.version);
+    let version = workspace.libraries().next().map(|it| &it.version);
+    let version = version.context("the workspace has no library")?;
     let name = format!("worker-runtime-{version}-{}", host(sh)?);
     let folder = workspace.target_directory.join("archives");
     let content = folder.join(&name);

@@ -11,8 +11,8 @@ const NOTES: &str = "\
 It prints the variables that clients need, and serves until SIGTERM, SIGINT or SIGHUP. Its root URL is also a page with
 tasks, queues and workers:
 
-  taskcluster-dev --data ~/taskcluster > variables &
-  . ./variables
+  (umask 077; taskcluster-dev --data ~/taskcluster > variables) &
+  until [ -s variables ]; do sleep 0.1; done; . ./variables
   worker run --connect --task-queue-id demo/local &
   taskcluster-dev tasks create my-task.yml --follow
 

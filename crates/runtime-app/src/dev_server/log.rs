@@ -1,8 +1,9 @@
 //! Prints the log of a task: live while the task runs, and then the artifact.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use flate2::write::MultiGzDecoder;
 use runtime_client::Client;
 use runtime_core::TaskId;
@@ -14,6 +15,8 @@ use secrecy::ExposeSecret as _;
 
 /// The artifact with the log: a link to the live log while the task runs, and to the complete log after that.
 const LIVE_LOG: &str = "public/logs/live.log";
+/// The time limit for a connection to a store. A live log may be quiet for longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The artifact with the complete log.
 const COMPLETE_LOG: &str = "public/logs/live_backing.log";
 
@@ -27,7 +30,8 @@ pub(super) struct LogReader {
 
 impl LogReader {
     pub(super) fn new(client: Client, task_id: &TaskId) -> Result<Self> {
-        let http = client_builder(tls_config(&[])?, "taskcluster-dev").build()?;
+        let http = client_builder(tls_config(&[])?, "taskcluster-dev");
+        let http = http.connect_timeout(CONNECT_TIMEOUT).build()?;
         Ok(Self {
             client,
             http,
@@ -49,16 +53,29 @@ impl LogReader {
     /// Prints the rest of the complete log.
     pub(super) async fn print_final(&mut self, run_id: u32) -> Result<()> {
         match self.print(run_id, COMPLETE_LOG).await {
-            Ok(()) => Ok(()),
-            // Another worker may have its log under the other name only.
-            Err(error) => self.print_live(run_id).await.map_err(|_| error),
+            Err(error) if !self.is_output_closed() => {
+                // Another worker may have its log under the other name only.
+                self.print_live(run_id).await.map_err(|_| error)
+            }
+            printed => printed,
         }
+    }
+
+    /// Returns whether nobody reads the output any more.
+    pub(super) fn is_output_closed(&self) -> bool {
+        self.output.is_closed
     }
 
     async fn print(&mut self, run_id: u32, name: &str) -> Result<()> {
         let url = self.url(run_id, name).await?;
         let request = self.http.get(&url).header(ACCEPT_ENCODING, "gzip");
-        let mut response = request.send().await?.error_for_status()?;
+        let mut response = request.send().await?;
+        // Redirects are not followed, and their text is no log.
+        ensure!(
+            response.status().is_success(),
+            "the store responded with status {}",
+            response.status()
+        );
         let is_gzip = response.headers().get(CONTENT_ENCODING);
         let is_gzip = is_gzip.is_some_and(|encoding| encoding == "gzip");
         self.output.position = 0;
@@ -102,6 +119,8 @@ struct RestWriter {
     printed: u64,
     /// The number of bytes of the current read.
     position: u64,
+    /// Whether a write has failed, as it does when the reader of a pipe has ended.
+    is_closed: bool,
 }
 
 impl Write for RestWriter {
@@ -110,7 +129,9 @@ impl Write for RestWriter {
         let known = usize::try_from(known)
             .unwrap_or(usize::MAX)
             .min(bytes.len());
-        io::stdout().write_all(&bytes[known..])?;
+        let written = io::stdout().write_all(&bytes[known..]);
+        self.is_closed |= written.is_err();
+        written?;
         self.position += bytes.len() as u64;
         self.printed = self.printed.max(self.position);
         Ok(bytes.len())

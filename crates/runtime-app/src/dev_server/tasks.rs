@@ -58,7 +58,12 @@ impl Deployment {
         }
         let mut code = ExitCode::SUCCESS;
         for definition in definitions.iter().filter(|_| follow) {
-            let result = self.log(&definition.task_id, true).await?;
+            // All tasks are followed, even if a log cannot be printed.
+            let result = self.log(&definition.task_id, true).await;
+            let result = result.unwrap_or_else(|error| {
+                output::error_line(format_args!("{}: {error:#}", definition.name));
+                ExitCode::FAILURE
+            });
             if result != ExitCode::SUCCESS {
                 code = result;
             }
@@ -80,15 +85,21 @@ impl Deployment {
             match status.state {
                 TaskState::Completed | TaskState::Failed | TaskState::Exception => {
                     let printed = log.print_final(run_id).await;
+                    let code = exit_code(task_id, &status);
                     printed.with_context(|| format!("cannot print the log of run {run_id}"))?;
-                    return Ok(exit_code(task_id, &status));
+                    return Ok(code);
                 }
                 state if !follow => bail!("the task is {state}; --follow waits for its log"),
                 TaskState::Running => {
-                    tokio::select! {
-                        // The end of a live log, or a failure to read it: the next status decides.
-                        _ = log.print_live(run_id) => {}
-                        () = self.resolved(task_id, run_id) => {}
+                    let printed = tokio::select! {
+                        printed = log.print_live(run_id) => printed,
+                        () = self.resolved(task_id, run_id) => Ok(()),
+                    };
+                    // Otherwise the live log has ended, or cannot be read: the next status decides.
+                    if let Err(error) = printed
+                        && log.is_output_closed()
+                    {
+                        return Err(error);
                     }
                 }
                 _ => {}

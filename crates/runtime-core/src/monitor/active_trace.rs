@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -249,7 +250,9 @@ impl ActiveTrace {
                 dropped: spans.dropped,
             }
         };
-        self.monitor.sink.record_trace(&self.monitor.tags, trace);
+        // A sink is foreign code, and this may be a destructor, where a second panic would abort the process.
+        let record = || self.monitor.sink.record_trace(&self.monitor.tags, trace);
+        let _ = catch_unwind(AssertUnwindSafe(record));
     }
 }
 

@@ -149,7 +149,8 @@ impl SessionEnd {
 }
 
 fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
-    let reason = reason.into();
+    // The frame has at most 125 bytes, two of which are the code.
+    let reason = reason[..reason.floor_char_boundary(123)].into();
     CloseFrame { code, reason }
 }
 
