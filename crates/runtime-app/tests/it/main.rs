@@ -3,6 +3,7 @@
 mod cloud;
 #[cfg(unix)]
 mod dev_server;
+mod exports;
 mod fleet;
 mod stops;
 
