@@ -9,7 +9,7 @@ const RESIZE: u8 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClientMessage {
     Input(Bytes),
-    Resize { columns: u16, rows: u16 },
+    Resize { rows: u16, columns: u16 },
 }
 
 /// The bytes are not a valid message.
@@ -28,8 +28,8 @@ impl ClientMessage {
         match message.try_get_u8().map_err(|_| DecodeError::Empty)? {
             STDIN => Ok(Self::Input(message)),
             RESIZE if message.len() == 4 => Ok(Self::Resize {
-                columns: message.get_u16_le(),
                 rows: message.get_u16_le(),
+                columns: message.get_u16_le(),
             }),
             RESIZE => Err(DecodeError::ResizeLength(message.len())),
             other => Err(DecodeError::UnknownType(other)),
@@ -51,8 +51,8 @@ mod tests {
         assert_eq!(decode(b"\x01ls\r"), Ok(input));
         assert_eq!(decode(b"\x01"), Ok(ClientMessage::Input(Bytes::new())));
         let resize = ClientMessage::Resize {
-            columns: 132,
-            rows: 300,
+            rows: 132,
+            columns: 300,
         };
         assert_eq!(decode(b"\x02\x84\0\x2c\x01"), Ok(resize));
     }

@@ -37,7 +37,7 @@ const MAX_SESSIONS: usize = 16;
 /// | byte | content |
 /// | --- | --- |
 /// | 1 | keyboard input |
-/// | 2 | the size of the terminal: columns, then rows, as 16-bit little-endian integers |
+/// | 2 | the size of the terminal: rows, then columns, as 16-bit little-endian integers |
 ///
 /// Any other message closes the session with code 1008. When the program ends, its remaining output is sent,
 /// and the session is closed with code 1000 and the exit status as the reason. When the client disconnects or

@@ -87,7 +87,7 @@ async fn resize_changes_the_terminal() {
     let size = Bytes::from_static(b"\x02\x84\0\x2c\x01");
     client.send(Message::Binary(size)).await.expect("a write");
     type_text(&mut client, "\r").await;
-    read_until(&mut client, "300 132").await;
+    read_until(&mut client, "132 300").await;
 }
 
 #[tokio::test]
