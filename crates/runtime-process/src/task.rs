@@ -91,7 +91,7 @@ pub(crate) struct PreparedCommand {
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
         )),
-        expect(dead_code, reason = "only a sandbox has a network of its own")
+        expect(dead_code, reason = "only a sandbox has another network")
     )]
     pub(crate) proxy_server: Weak<LocalhostServer>,
 }

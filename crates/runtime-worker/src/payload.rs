@@ -1,6 +1,6 @@
 //! The payload schema of a worker, merged from the schemas of its engine and plugins.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jsonschema::Validator;
 use runtime_core::{MalformedPayloadError, Section};
@@ -33,7 +33,41 @@ pub struct PayloadSchema {
 impl PayloadSchema {
     /// Merges object schemas. Each property has one owner, and other properties are rejected.
     ///
+    /// Several parts may add properties to one object, such as `features`, if the schema of each sets
+    /// `additionalProperties` to `false` for it. The type that reads such an object has to ignore the properties of
+    /// others: it has the attribute `#[schemars(deny_unknown_fields)]` instead of that of serde.
+    ///
     /// The parts must not use `$ref`; [`schema_of`] creates such schemas.
+    ///
+    /// ```
+    /// use runtime_worker::payload::{PayloadSchema, schema_of};
+    /// use schemars::JsonSchema;
+    /// use serde::Deserialize;
+    /// use serde_json::json;
+    ///
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Payload {
+    ///     features: Features,
+    /// }
+    ///
+    /// #[derive(Deserialize, JsonSchema)]
+    /// #[schemars(deny_unknown_fields)]
+    /// struct Features {
+    ///     greeting: bool,
+    /// }
+    ///
+    /// let farewell = json!({ "properties": { "features": {
+    ///     "type": "object",
+    ///     "properties": { "farewell": { "type": "boolean" } },
+    ///     "additionalProperties": false,
+    /// } } });
+    /// let parts = [("greeter", schema_of::<Payload>()), ("other", farewell)];
+    /// let schema = PayloadSchema::merge(parts)?;
+    /// let payload = json!({ "features": { "greeting": true, "farewell": true } });
+    /// assert!(schema.check(&payload).is_ok());
+    /// assert!(serde_json::from_value::<Payload>(payload)?.features.greeting);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -88,10 +122,13 @@ impl PayloadSchema {
     }
 }
 
+/// The names of the keys that lead to a property.
+type PropertyPath = Vec<String>;
+
 #[derive(Default)]
 struct SchemaMerger {
-    /// The owner of each property.
-    owners: HashMap<String, String>,
+    /// The owner of each property, and of those inside of joined objects. Others belong to the owner of their object.
+    owners: BTreeMap<PropertyPath, String>,
     properties: Map<String, Value>,
     required: Vec<Value>,
 }
@@ -103,24 +140,18 @@ impl SchemaMerger {
                 owner: owner.to_owned(),
             });
         };
-        for (name, schema) in std::mem::take(properties) {
-            if let Some(reference) = find_reference(&schema) {
+        for (name, schema) in &*properties {
+            if let Some(reference) = find_reference(schema) {
                 return Err(SchemaError::Reference {
                     owner: owner.to_owned(),
-                    property: name,
+                    property: name.clone(),
                     reference: reference.to_owned(),
                 });
             }
-            if let Some(first) = self.owners.get(&name) {
-                return Err(SchemaError::Conflict {
-                    property: name,
-                    first: first.clone(),
-                    second: owner.to_owned(),
-                });
-            }
-            self.owners.insert(name.clone(), owner.to_owned());
-            self.properties.insert(name, schema);
         }
+        let properties = std::mem::take(properties);
+        let owners = &mut self.owners;
+        join_properties(&mut self.properties, properties, owner, owners, &[])?;
         if let Some(Value::Array(required)) = part.get_mut("required") {
             self.required.append(required);
         }
@@ -139,13 +170,99 @@ impl SchemaMerger {
 
     /// Returns the part whose property makes a schema invalid.
     fn owner_of(&self, schema: &Value) -> String {
-        let is_invalid = |name: &&String| {
-            jsonschema::validator_for(&schema["properties"][name.as_str()]).is_err()
+        let is_invalid = |path: &PropertyPath| {
+            let mut keys = path.iter();
+            let part = keys.try_fold(schema, |schema, key| schema["properties"].get(key));
+            part.is_some_and(|part| jsonschema::validator_for(part).is_err())
         };
-        let culprit = self.properties.keys().find(is_invalid);
-        let owner = culprit.and_then(|name| self.owners.get(name));
-        owner.map_or("engine", String::as_str).to_owned()
+        let culprits = self.owners.iter().filter(|(path, _)| is_invalid(path));
+        // The innermost, since an object is invalid if one of its properties is.
+        let culprit = culprits.max_by_key(|(path, _)| path.len());
+        culprit.map_or("engine", |(_, owner)| owner).to_owned()
     }
+}
+
+/// Adds the properties of a part to those of the object at `path`. Objects of both are joined.
+fn join_properties(
+    joined: &mut Map<String, Value>,
+    properties: Map<String, Value>,
+    owner: &str,
+    owners: &mut BTreeMap<PropertyPath, String>,
+    path: &[String],
+) -> Result<(), SchemaError> {
+    for (name, schema) in properties {
+        let path = [path, &[name.clone()]].concat();
+        match joined.get_mut(&name) {
+            None => {
+                owners.insert(path, owner.to_owned());
+                joined.insert(name, schema);
+            }
+            Some(first) if is_closed_object(first) && is_closed_object(&schema) => {
+                join_object(first, schema, owner, owners, &path)?;
+            }
+            Some(_) => {
+                let mut ancestors = (1..=path.len()).rev().map(|len| &path[..len]);
+                let first = ancestors.find_map(|path| owners.get(path));
+                return Err(SchemaError::Conflict {
+                    property: path.join("."),
+                    first: first.cloned().unwrap_or_default(),
+                    second: owner.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the properties of an object to those of the object of another part, whose description remains.
+fn join_object(
+    first: &mut Value,
+    mut second: Value,
+    owner: &str,
+    owners: &mut BTreeMap<PropertyPath, String>,
+    path: &[String],
+) -> Result<(), SchemaError> {
+    let required = second["required"].take();
+    if let (Some(first), Value::Object(properties)) = (
+        first["properties"].as_object_mut(),
+        second["properties"].take(),
+    ) {
+        join_properties(first, properties, owner, owners, path)?;
+    }
+    let Some(first) = first.as_object_mut() else {
+        return Ok(());
+    };
+    // It shows the properties of one part only.
+    first.remove("default");
+    if let Value::Array(mut required) = required {
+        match first.get_mut("required").and_then(Value::as_array_mut) {
+            Some(first) => first.append(&mut required),
+            None => {
+                first.insert("required".to_owned(), required.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a schema allows objects with its properties and nothing else, so that another part can add some.
+fn is_closed_object(schema: &Value) -> bool {
+    const KEYWORDS: [&str; 7] = [
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "title",
+        "description",
+        "default",
+    ];
+    let keywords = schema.as_object().into_iter().flatten();
+    schema["type"] == "object"
+        && schema["properties"].is_object()
+        && schema["additionalProperties"] == false
+        && keywords
+            .into_iter()
+            .all(|(key, _)| KEYWORDS.contains(&key.as_str()))
 }
 
 /// Returns a `$ref` in a schema. Its target would be in another place of the merged schema.
@@ -170,7 +287,7 @@ pub enum SchemaError {
         "`{first}` and `{second}` both read `payload.{property}`; a worker can have only one of them"
     )]
     Conflict {
-        /// The name of the property.
+        /// The path of the property, such as `features.interactive`.
         property: String,
         /// The part that defined it first.
         first: String,

@@ -117,7 +117,7 @@ impl Walls {
         Ok(Some(walls))
     }
 
-    /// Returns the port on which the commands of a task find its proxies, if they have a network of their own.
+    /// Returns the port on which the commands of a task find its proxies, if that is not the network of the machine.
     pub(crate) fn proxy_port(&self) -> Option<u16> {
         (self.network != TaskNetwork::Host).then_some(PROXY_PORT)
     }

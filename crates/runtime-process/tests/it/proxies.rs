@@ -1,4 +1,4 @@
-//! Proxies of tasks in a network of their own.
+//! Proxies of tasks behind the wall `network`.
 #![cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

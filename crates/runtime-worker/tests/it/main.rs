@@ -16,6 +16,7 @@ mod faults;
 #[cfg(unix)]
 mod mounts;
 #[cfg(unix)]
+mod payload_schema;
 mod plugins;
 #[cfg(unix)]
 mod small_plugins;

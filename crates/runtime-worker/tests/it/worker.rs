@@ -6,7 +6,6 @@ use crate::support::{TestBed, sh};
 use async_trait::async_trait;
 use runtime_core::TaskError;
 use runtime_mocks::MockMonitor;
-use runtime_worker::payload::PayloadSchema;
 use runtime_worker::{Engine, Plugin, SandboxBuilder, TaskPlugin, TaskRun};
 use serde_json::{Value, json};
 
@@ -212,28 +211,6 @@ async fn unsupported_plugin_fails_the_build() {
     let expected =
         "the plugin `environment` requires an engine that supports environment variables";
     assert!(error.to_string().starts_with(expected), "{error}");
-}
-
-#[test]
-fn schema_error_names_its_part() {
-    let good = json!({ "properties": { "good": { "type": "string" } } });
-    let with = |schema: Value| {
-        let bad = json!({ "properties": { "bad": schema } });
-        let parts = [("engine", good.clone()), ("my-plugin", bad)];
-        let error = PayloadSchema::merge(parts).expect_err("an invalid schema");
-        error.to_string()
-    };
-    let error = with(json!({ "items": [{ "$ref": "#/$defs/Mount" }] }));
-    let expected = "the payload schema of `my-plugin` uses `$ref` in `bad`, which is not supported: `#/$defs/Mount`";
-    assert!(error.starts_with(expected), "{error}");
-    let error = with(json!({ "type": "text" }));
-    let expected = "the payload schema of `my-plugin` is invalid: ";
-    assert!(error.starts_with(expected), "{error}");
-
-    // A property of that name is not a reference.
-    let named =
-        json!({ "properties": { "link": { "properties": { "$ref": { "type": "string" } } } } });
-    PayloadSchema::merge([("my-plugin", named)]).expect("a valid schema");
 }
 
 #[tokio::test]

@@ -83,8 +83,10 @@ struct Payload {
     features: Features,
 }
 
+/// Other plugins read the other features.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 struct Features {
     /// Whether the task gets a proxy that signs its requests to Taskcluster.
     #[serde(default)]
