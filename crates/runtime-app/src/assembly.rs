@@ -23,7 +23,7 @@ use runtime_worker::config::PluginsConfig;
 use runtime_worker::gc_metrics::record_gc_metrics;
 use runtime_worker::observer::Observer;
 use runtime_worker::plugins::{
-    Artifacts, ExitStatus, IdleStop, Mounts, ResourceUsage, TaskEnvVars, TaskLog,
+    Artifacts, ExitStatus, IdleStop, Mounts, ResourceUsage, TaskEnvVars, TaskLog, TaskclusterProxy,
 };
 use runtime_worker::worker_runner::WorkerRunner;
 use runtime_worker::{Engine, ExitCause, Plugin, Worker, WorkerBuilder};
@@ -124,7 +124,7 @@ impl App {
             inputs,
             (environment.clone(), engine),
             (admission, mounts, tasks),
-        );
+        )?;
         let plugins = program.plugins.iter();
         let worker = plugins
             .fold(worker, |worker, add| add(worker, &parts))
@@ -200,7 +200,7 @@ fn build_worker(
     inputs: AppInputs,
     (environment, engine): (Environment, Arc<dyn Engine>),
     (admission, mounts, tasks): (CollectorAdmission, Mounts, TaskOverview),
-) -> WorkerBuilder {
+) -> Result<WorkerBuilder> {
     let observer: Arc<dyn Observer> = Arc::new(StatusObserver {
         tasks: tasks.clone(),
         next: inputs.progress,
@@ -239,11 +239,15 @@ fn build_worker(
     if let Some(idle_stop) = inputs.idle_stop {
         worker = worker.plugin(idle_stop);
     }
+    if plugins.taskcluster_proxy {
+        let certificates = &config.worker.fetch.ca_certificates;
+        worker = worker.plugin(TaskclusterProxy::new(certificates)?);
+    }
     let worker = add_supported(worker.plugin(log), &*engine, TaskEnvVars);
-    add_supported(worker, &*engine, mounts)
+    Ok(add_supported(worker, &*engine, mounts)
         .plugin(ExitStatus)
         .plugin(Artifacts::new(max_artifacts))
-        .plugin(usage)
+        .plugin(usage))
 }
 
 /// Adds a plugin if the engine has the capabilities that it requires, without which the worker could not be built.

@@ -14,6 +14,7 @@ use runtime_core::{
 };
 use runtime_mocks::taskcluster::{TaskSnapshot, Taskcluster};
 use runtime_process::{KillSequence, ProcessEngine, TaskIsolation};
+use runtime_webhook::LocalhostServer;
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
 use runtime_worker::{Engine, Timing, Worker, WorkerBuilder};
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ pub(crate) const ALONE: &str = "RUNTIME_PROCESS_TEST_ALONE";
 pub(crate) struct TestBed {
     pub(crate) taskcluster: Taskcluster,
     pub(crate) isolation: TaskIsolation,
+    /// Serves the hooks of tasks.
+    web_hooks: Arc<LocalhostServer>,
     storage: PathBuf,
     markers: TempDir,
     /// The folder of the storage, unless it is given.
@@ -90,11 +93,13 @@ impl TestBed {
         // A worker that stops gracefully waits for its claim, so an empty claim must return soon.
         let builder = Taskcluster::builder().long_poll(Duration::from_millis(100));
         let markers = tempfile::tempdir().expect("a folder for the test");
+        let web_hooks = LocalhostServer::start().await;
         let readable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(markers.path(), readable).expect("a folder of the test");
         Self {
             taskcluster: builder.start().await.expect("a free port"),
             isolation: TaskIsolation::None,
+            web_hooks: Arc::new(web_hooks.expect("a free port")),
             storage,
             markers,
             _storage: None,
@@ -140,7 +145,9 @@ impl TestBed {
             worker_id: format!("worker-{}", std::process::id()),
         };
         let storage = TemporaryStorage::open(&self.storage).expect("the folder is ours");
-        Environment::builder(identity, storage).build()
+        Environment::builder(identity, storage)
+            .shared_web_hooks(self.web_hooks.clone())
+            .build()
     }
 
     pub(crate) fn start(&self, worker: WorkerBuilder) -> RunningWorker {

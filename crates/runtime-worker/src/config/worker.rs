@@ -195,6 +195,13 @@ pub struct PluginsConfig {
     pub keep_uncommitted_caches: bool,
     /// Whether to compare inputs of earlier workers with their fingerprints before use.
     pub verify_adopted_inputs: bool,
+    /// Whether tasks may ask for a proxy that signs their requests to Taskcluster with their scopes: the plugin
+    /// `TaskclusterProxy`.
+    #[cfg(feature = "taskcluster-proxy")]
+    pub taskcluster_proxy: bool,
+    /// Whether tasks may ask for shells in them, for everyone who may read their private artifacts.
+    #[cfg(all(feature = "interactive", unix))]
+    pub interactive: bool,
     /// Limits for unpacking archives.
     #[cfg(feature = "unpack")]
     pub unpack_limits: runtime_fetcher::UnpackLimits,
@@ -220,6 +227,10 @@ impl Default for PluginsConfig {
             cache_scopes: None,
             keep_uncommitted_caches: false,
             verify_adopted_inputs: false,
+            #[cfg(feature = "taskcluster-proxy")]
+            taskcluster_proxy: false,
+            #[cfg(all(feature = "interactive", unix))]
+            interactive: false,
             #[cfg(feature = "unpack")]
             unpack_limits: runtime_fetcher::UnpackLimits::default(),
             stop_on_error: false,
@@ -230,8 +241,8 @@ impl Default for PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Adds the configured plugins to a worker, except `Artifacts`, whose place among the plugins matters, and `Mounts`,
-    /// which needs its caches opened: see `apply_to`.
+    /// Adds the configured plugins to a worker, except `Artifacts`, whose place among the plugins matters,
+    /// `TaskclusterProxy`, which may fail, and `Mounts`, which needs its caches opened: see `apply_to`.
     ///
     /// Call it before other plugins are added, because the watchdog has to be the first.
     ///
@@ -247,6 +258,10 @@ impl PluginsConfig {
         }
         if self.stop_on_error {
             worker = worker.plugin(StopOnError);
+        }
+        #[cfg(all(feature = "interactive", unix))]
+        if self.interactive {
+            worker = worker.plugin(crate::plugins::Interactive);
         }
         worker
             .plugin(LogPrefix::new(self.log_prefix.clone()))

@@ -9,6 +9,7 @@
 //! | [`ExitStatus`] | `onExitStatus` | maps exit codes to retries or to the removal of caches |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
 //! | `TaskclusterProxy`, behind `taskcluster-proxy` | `features.taskclusterProxy` | signs the task's requests to Taskcluster |
+//! | `Interactive`, behind `interactive`, on Unix | `features.interactive` | serves shells inside of the task |
 //! | [`ResourceUsage`] | – | logs the resource usage of a task, and optionally uploads it |
 //! | [`LogPrefix`] | – | writes lines at the top of every log |
 //! | [`IdleStop`] | – | stops an idle worker |
@@ -23,6 +24,8 @@ mod compressed_log;
 mod env;
 mod exit_status;
 mod idle_stop;
+#[cfg(all(feature = "interactive", unix))]
+mod interactive;
 mod log_prefix;
 mod max_run_time;
 #[cfg(feature = "mounts")]
@@ -41,6 +44,8 @@ pub(crate) use artifacts::DEFAULT_MAX_ARTIFACTS;
 pub use env::TaskEnvVars;
 pub use exit_status::ExitStatus;
 pub use idle_stop::{IdleSource, IdleStop};
+#[cfg(all(feature = "interactive", unix))]
+pub use interactive::Interactive;
 pub use log_prefix::LogPrefix;
 pub use max_run_time::MaxRunTime;
 #[cfg(feature = "mounts")]

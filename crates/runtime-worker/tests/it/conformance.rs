@@ -67,6 +67,16 @@ mod taskcluster_proxy {
     ));
 }
 
+#[cfg(unix)]
+mod interactive {
+    use super::*;
+
+    plugin_suite!(Tested(
+        || runtime_worker::plugins::Interactive,
+        json!({ "features": { "interactive": true } }),
+    ));
+}
+
 mod artifacts {
     use super::*;
 
