@@ -143,6 +143,7 @@ fn printed_config_has_the_section() {
             text.contains(&format!("engine:\n  greeting: {expected}\n")),
             "{text}"
         );
+        assert!(text.contains("taskclusterProxy: false\n"), "{text}");
     }
 }
 
@@ -205,6 +206,31 @@ fn failed_engine_is_an_error() {
     assert!(text.contains(expected), "{text}");
     let (output, text) = run(greeter(&folder).arg("run-task").arg(task));
     assert_eq!(output.status.code(), Some(0), "{text}");
+}
+
+#[test]
+#[cfg(unix)]
+fn configured_plugins_need_their_capabilities() {
+    let folder = folder();
+    for (key, expected) in [
+        (
+            "taskclusterProxy",
+            "the plugin `taskcluster-proxy` requires an engine that supports proxies",
+        ),
+        (
+            "interactive",
+            "the plugin `interactive` requires an engine that supports further commands",
+        ),
+    ] {
+        for is_on in [true, false] {
+            let mut settings = config(folder.path(), &json!({}));
+            settings["worker"]["plugins"] = json!({ key: is_on });
+            let path = file(&folder, "worker.json", &settings);
+            let (output, text) = run(greeter(&folder).args(["docs", "--config"]).arg(path));
+            assert_eq!(output.status.success(), !is_on, "{text}");
+            assert_eq!(text.contains(expected), is_on, "{text}");
+        }
+    }
 }
 
 #[test]
