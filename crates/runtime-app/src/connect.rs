@@ -115,7 +115,7 @@ pub(crate) async fn print_config(
 
 /// Returns the result of `work`, or `None` if it takes longer than [`STOP_TIMEOUT`] after a stop.
 ///
-/// Calls are retried for minutes, which nobody who stops the worker expects. But a registration in flight gets the time
+/// Calls are retried for minutes, far longer than a stop may take. But a registration in flight gets the time
 /// to store its secret: without it, the worker could not register again.
 async fn until_stopped<T>(
     stop: &LifeCycleTracker,

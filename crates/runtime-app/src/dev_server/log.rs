@@ -61,7 +61,7 @@ impl LogReader {
         }
     }
 
-    /// Returns whether nobody reads the output any more.
+    /// Returns whether the output is closed, as a pipe is whose reader has ended.
     pub(super) fn is_output_closed(&self) -> bool {
         self.output.is_closed
     }
