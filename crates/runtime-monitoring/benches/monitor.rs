@@ -230,10 +230,7 @@ fn steps(bench: &mut Bench) {
             let work = async {
                 let start = Instant::now();
                 for _ in 0..count {
-                    let step = async {
-                        black_box(());
-                        Ok::<_, std::io::Error>(())
-                    };
+                    let step = async { Ok::<_, std::io::Error>(black_box(0_u8)) };
                     traced("step", Vec::new, step)
                         .await
                         .expect("it does nothing");
@@ -241,7 +238,12 @@ fn steps(bench: &mut Bench) {
                 start.elapsed().as_nanos() as f64 / count as f64
             };
             let since = Timestamp::now();
-            runtime.block_on(monitor.trace_task(task.context(), since, work, |_| None))
+            runtime.block_on(monitor.trace_task(
+                (task.context().run(), task.context().redactor()),
+                since,
+                work,
+                |_| None,
+            ))
         });
     }
 }

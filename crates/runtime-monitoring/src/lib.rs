@@ -79,6 +79,8 @@ mod system;
 mod systemd;
 #[cfg(feature = "taskcluster")]
 mod taskcluster;
+#[cfg(feature = "otlp")]
+mod trace_queue;
 mod worker_metrics_log;
 
 // The way through the crate for most users: configuration, log, metrics, reports.
@@ -88,7 +90,7 @@ pub use logs::{InstallError, LineFormat, LogBuilder, LogGuard, LogHandle, LogLay
 pub use metrics::OPENMETRICS_CONTENT_TYPE;
 pub use metrics::{CounterValue, Distribution, Metrics, MetricsBuilder, Sample, Snapshot, Unit};
 #[cfg(feature = "otlp")]
-pub use otlp::{OtlpConfig, OtlpPush, TraceQueue, push_to_otlp};
+pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
 #[cfg(any(feature = "otlp", feature = "sentry"))]
 pub use push::PushError;
 #[cfg(feature = "sentry")]
@@ -100,6 +102,8 @@ pub use system::MachineGauges;
 pub use systemd::Systemd;
 #[cfg(feature = "taskcluster")]
 pub use taskcluster::{WorkerManagerConfig, report_to_worker_manager};
+#[cfg(feature = "otlp")]
+pub use trace_queue::TraceQueue;
 
 // Building blocks, and counterparts of the Go package's types.
 pub use credential_redaction::{CredentialRedaction, redact_credentials};

@@ -17,7 +17,7 @@ use crate::fields::{EventFields, RedactedMessage};
 use crate::incidents::{Incident, Reporters};
 use crate::metrics::Metrics;
 #[cfg(feature = "otlp")]
-use crate::otlp::TraceQueue;
+use crate::trace_queue::TraceQueue;
 
 /// The `tracing` target of all events of monitors.
 pub const TARGET: &str = "worker";

@@ -11,7 +11,7 @@ use crate::logging_monitor::LoggingMonitor;
 use crate::logs::BootstrapMonitor;
 use crate::metrics::Metrics;
 #[cfg(feature = "otlp")]
-use crate::otlp::TraceQueue;
+use crate::trace_queue::TraceQueue;
 
 /// The monitor of a worker and its parts. Returned by [`from_config`].
 ///

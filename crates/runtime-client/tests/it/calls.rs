@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::support::{ReceivedRequest, Reply, Server, fast_retries};
 use runtime_client::TaskclusterDeployment;
-use runtime_core::monitor::TraceId;
 use runtime_core::queue::{ArtifactRequest, Queue, ResolvedReason, TaskState};
 use runtime_core::{
-    ApiError, Credentials, CredentialsCell, CredentialsWatch, ExceptionReason, Monitor, Run,
-    TaskId, Timestamp, error_chain,
+    ApiError, Credentials, CredentialsCell, CredentialsWatch, ExceptionReason, Run, TaskId,
+    Timestamp, error_chain,
 };
-use runtime_mocks::TestTask;
 use serde_json::{Value, json};
 
 const TASK: &str = "RmzTkg-8Qj614ea9fI9Jmg";
@@ -131,20 +129,6 @@ async fn client_errors_are_final() {
         );
         assert_eq!(requests.len(), 1);
     }
-}
-
-#[tokio::test]
-async fn requests_of_a_task_have_its_trace_id() {
-    let task = TestTask::new(json!({}));
-    let calls = ask(|_, _| Reply::json(200, status()));
-    let now = Timestamp::now();
-    let (_, requests) = Monitor::null()
-        .trace_task(task.context(), now, calls, |_| None)
-        .await;
-    let trace_id = TraceId::of(task.context().run()).to_string();
-    assert_eq!(requests[0].header("x-taskcluster-trace-id"), trace_id);
-    let (_, requests) = ask(|_, _| Reply::json(200, status())).await;
-    assert_eq!(requests[0].header("x-taskcluster-trace-id"), "");
 }
 
 #[tokio::test]

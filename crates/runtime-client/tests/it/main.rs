@@ -13,5 +13,6 @@ mod services;
 mod shutdown;
 mod support;
 mod taskcluster;
+mod trace_ids;
 mod upload;
 mod upload_wire;

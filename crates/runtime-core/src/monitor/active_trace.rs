@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Monitor;
 use super::trace::{FinishedTrace, TraceId, TraceSpan};
-use crate::task::TaskContext;
+use crate::id::Run;
 
 /// The maximum number of spans of a trace.
 const MAX_SPANS: u64 = 1000;
@@ -63,6 +63,7 @@ struct Spans {
 impl Monitor {
     /// Awaits `work` as the trace of a task: its [`traced`] steps become spans, which the sink receives at the end.
     ///
+    /// `redactor` knows the secrets of the task: it is that of its [`TaskContext`](crate::TaskContext).
     /// The task was pending at `pending_since` or later, and is claimed now: the first span, `claim`, covers this time.
     /// `failure` returns the reason why the task failed, for a result that is a failure. The trace has at most 1000 spans.
     ///
@@ -71,16 +72,16 @@ impl Monitor {
     /// As safe as `work`. If the future is dropped, the trace ends with a failure.
     pub async fn trace_task<T>(
         &self,
-        task: &TaskContext,
+        (run, redactor): (&Run, &Redactor),
         pending_since: Timestamp,
         work: impl Future<Output = T>,
         failure: impl FnOnce(&T) -> Option<String>,
     ) -> T {
         let now = Timestamp::now();
         let trace = Arc::new(ActiveTrace {
-            id: TraceId::of(task.run()),
+            id: TraceId::of(run),
             monitor: self.clone(),
-            redactor: task.redactor().clone(),
+            redactor: redactor.clone(),
             origin: (now, Instant::now()),
             spans: self.sink.records_traces().then(Mutex::default),
         });

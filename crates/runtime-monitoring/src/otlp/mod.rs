@@ -1,9 +1,6 @@
 //! Pushes metrics and traces to an OpenTelemetry collector by OTLP over HTTP with JSON.
 
 mod export_request;
-mod traces;
-
-pub use traces::TraceQueue;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +22,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
 use crate::push::{PushClient, PushError, PushFailure, PushFailureKind, parse_url};
+use crate::trace_queue::TraceQueue;
 
 /// The configuration of pushes to an OpenTelemetry collector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

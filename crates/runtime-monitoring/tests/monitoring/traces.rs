@@ -70,7 +70,12 @@ async fn run_task(monitor: &Monitor, steps: usize) -> TestTask {
     let failure = |(): &()| Some("failed".to_owned());
     let since = Timestamp::now();
     monitor
-        .trace_task(task.context(), since, work, failure)
+        .trace_task(
+            (task.context().run(), task.context().redactor()),
+            since,
+            work,
+            failure,
+        )
         .await;
     task
 }
@@ -213,7 +218,12 @@ async fn disabled_traces_record_nothing() {
         };
         let since = Timestamp::now();
         monitor
-            .trace_task(task.context(), since, work, |()| None)
+            .trace_task(
+                (task.context().run(), task.context().redactor()),
+                since,
+                work,
+                |()| None,
+            )
             .await;
         assert_eq!(current_trace_id(), None);
     }

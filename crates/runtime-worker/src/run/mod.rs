@@ -64,9 +64,9 @@ pub(crate) async fn run_task(
             let (task, since) = (run.context.clone(), pending_since(&claim, signals));
             let supervise = supervise(shared, &claim, run, controller, signals);
             let supervise = monitor.in_span("task", supervise);
-            let resolution = monitor
-                .trace_task(&task, since, supervise, failure_of)
-                .await;
+            let task = (task.run(), task.redactor());
+            let traced = monitor.trace_task(task, since, supervise, failure_of);
+            let resolution = traced.await;
             report.finish(resolution)
         }
         Err(error) => {

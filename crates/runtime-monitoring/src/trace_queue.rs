@@ -22,7 +22,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 
 /// The traces of tasks, from their end to their push. Clones share them.
 ///
-/// [`LoggingMonitor::with_traces`](crate::LoggingMonitor::with_traces) fills it and [`push_to_otlp`](super::push_to_otlp)
+/// [`LoggingMonitor::with_traces`](crate::LoggingMonitor::with_traces) fills it and [`push_to_otlp`](crate::push_to_otlp)
 /// empties it. Up to 10 000 spans wait; those of further traces are dropped and counted as `monitoring.spans-dropped`.
 #[derive(Clone)]
 pub struct TraceQueue {
@@ -80,7 +80,7 @@ impl TraceQueue {
     }
 
     /// Returns traces for one request, oldest first: one trace at least, and no more spans than a batch has.
-    pub(super) fn take_batch(&self) -> Vec<FinishedTrace> {
+    pub(crate) fn take_batch(&self) -> Vec<FinishedTrace> {
         let mut waiting = self.shared.waiting.lock();
         let (mut batch, mut spans) = (Vec::new(), 0);
         while let Some(trace) = waiting.traces.front() {
@@ -95,20 +95,20 @@ impl TraceQueue {
     }
 
     /// Puts a batch back that could not be delivered, as far as there is room.
-    pub(super) fn put_back(&self, batch: Vec<FinishedTrace>) {
+    pub(crate) fn put_back(&self, batch: Vec<FinishedTrace>) {
         for trace in batch.into_iter().rev() {
             self.put(trace, VecDeque::push_front);
         }
     }
 
     /// Counts the spans of a batch that the collector has rejected.
-    pub(super) fn drop_batch(&self, batch: &[FinishedTrace]) {
+    pub(crate) fn drop_batch(&self, batch: &[FinishedTrace]) {
         let spans = batch.iter().map(|trace| trace.spans.len() as u64);
         self.drop_spans(spans.sum());
     }
 
     /// Waits until a trace is added while a batch is full.
-    pub(super) async fn batch_is_full(&self) {
+    pub(crate) async fn batch_is_full(&self) {
         self.shared.batch_is_full.notified().await;
     }
 
