@@ -51,11 +51,11 @@ async fn last_push_has_metrics_and_traces() {
     command.arg("--once");
     let (output, text) = fleet.run(command).await;
     assert_eq!(output.status.code(), Some(0), "{text}");
+    fleet.taskcluster.stop().await;
     let requests = received.lock().expect("no panic");
     let paths: Vec<_> = requests.iter().map(|(path, _)| &**path).collect();
     assert_eq!(paths, ["/v1/traces", "/v1/metrics"]);
     for (id, expected) in [("workerId", &requests[1]), (&*task_id, &requests[0])] {
         assert!(expected.1.to_string().contains(id), "{expected:?}");
     }
-    fleet.taskcluster.stop().await;
 }
