@@ -224,3 +224,18 @@ async fn cancelled_step_has_an_error() {
     ];
     assert_eq!(failed.collect::<Vec<_>>(), expected);
 }
+
+#[tokio::test]
+async fn payload_may_set_its_trace() {
+    let bed = TestBed::new().await;
+    let (monitor, _recorded) = MockMonitor::new();
+    let running = bed.start(bed.worker_with_monitor(monitor));
+    let task_id = bed.create(json!({
+        "command": ["sh", "-c", "echo parent=$TRACEPARENT"],
+        "env": { "TRACEPARENT": "of-the-author" },
+    }));
+    assert_eq!(bed.resolved(&task_id).await.state_and_reason(), "completed");
+    let log = bed.log(&task_id).await;
+    assert!(log.contains("\nparent=of-the-author\n"), "{log}");
+    running.stop().await;
+}
