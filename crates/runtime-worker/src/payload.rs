@@ -191,7 +191,7 @@ fn join_properties(
     path: &[String],
 ) -> Result<(), SchemaError> {
     for (name, schema) in properties {
-        let path = [path, &[name.clone()]].concat();
+        let path = [path, std::slice::from_ref(&name)].concat();
         match joined.get_mut(&name) {
             None => {
                 owners.insert(path, owner.to_owned());

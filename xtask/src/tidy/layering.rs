@@ -51,6 +51,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
             "runtime-gc",
             "runtime-http",
             "runtime-fetcher",
+            "runtime-webhook",
         ],
     ),
     (
