@@ -302,3 +302,19 @@ async fn artifacts_are_read_without_following_links() {
     };
     assert_eq!(path, file);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn missing_web_hook_server_is_logged() {
+    let test = PluginTest::new();
+    let task = TestTask::new(json!({ "features": { "interactive": true } }));
+    let run = TaskRun::new(task.context().clone(), test.environment.clone());
+    let created = runtime_worker::plugins::Interactive.new_task_plugin(&run);
+    let mut plugin = created.await.expect("no error").expect("a task plugin");
+    let sandbox: Arc<dyn Sandbox> = Arc::new(NoopSandbox);
+    let started = plugin.started(&sandbox).await;
+    started.expect("the task continues without a shell");
+    let expected = "[interactive] The task has no shell: cannot attach a hook";
+    crate::support::wait_until(|| task.log().contains(expected)).await;
+    plugin.dispose().await;
+}

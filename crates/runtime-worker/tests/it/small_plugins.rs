@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use runtime_core::{LifeCycleTracker, StopStage, TaskError};
 use runtime_mocks::MockMonitor;
-use runtime_worker::plugins::{Interactive, LogPrefix, StopOnError};
+use runtime_worker::plugins::{LogPrefix, StopOnError};
 use runtime_worker::{Plugin, TaskPlugin, TaskRun, Verdict, WorkerBuilder};
 
-use crate::support::{TestBed, sh, wait_until};
+use crate::support::{TestBed, sh};
 
 #[tokio::test]
 async fn log_prefix_is_in_every_log() {
@@ -52,32 +52,6 @@ async fn reported_error_is_not_reported_again() {
     running.stop().await;
     assert_eq!(status.state_and_reason(), "exception/internal-error");
     assert!(recorded.reports().is_empty(), "{:?}", recorded.reports());
-}
-
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-#[tokio::test]
-async fn missing_web_hook_server_is_logged() {
-    let bed = TestBed::new().await;
-    let (monitor, recorded) = MockMonitor::new();
-    let stop = bed.marker("stop");
-    let mut payload = sh(&format!(
-        "while ! [ -e {} ]; do sleep 0.05; done",
-        stop.display()
-    ));
-    payload["features"] = serde_json::json!({ "interactive": true });
-    let task_id = bed.create(payload);
-    let running = bed.start(bed.worker_with_monitor(monitor).plugin(Interactive));
-    wait_until(|| !recorded.reports().is_empty()).await;
-    std::fs::write(&stop, "").expect("a file of the test");
-    let state = bed.resolved(&task_id).await.state_and_reason();
-    running.stop().await;
-    assert_eq!(state, "completed");
-    let log = bed.log(&task_id).await;
-    let expected = "[interactive] The task has no shell: cannot attach a hook";
-    assert!(log.contains(expected), "{log}");
 }
 
 #[cfg(target_os = "linux")]
