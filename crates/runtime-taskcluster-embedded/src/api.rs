@@ -70,6 +70,8 @@ async fn run(
         }
         Authentication::Skipped => None,
     };
+    // After a failure, memory and journal differ: no later change may be based on it.
+    context.check_storage()?;
     let reply = match method.handler {
         Handler::Sync(handler) => handler(context, call),
         Handler::Async(handler) => handler(context, call).await,

@@ -19,6 +19,7 @@ use crate::hawk::Directory;
 use crate::journal::OpenJournalError;
 use crate::slugid::slugid;
 use crate::state::State;
+use crate::state::blobs::Blob;
 use crate::state::clients::{
     AuthClient, QUEUE_CLIENT_ID, ROOT_CLIENT_ID, WORKER_MANAGER_CLIENT_ID,
 };
@@ -177,6 +178,17 @@ impl ServerContext {
                 ),
             )),
         }
+    }
+
+    /// Stores a blob, and removes the file of the one that it replaces.
+    pub(crate) fn put_blob(&self, key: String, blob: Blob) -> Result<(), RequestError> {
+        let replaced = self.update(|state| state.blobs.put(key, blob));
+        let stored = self.check_storage();
+        if let (Err(_), Some(replaced)) = (&stored, &replaced) {
+            // The journal still names its file.
+            replaced.keep();
+        }
+        stored
     }
 
     /// Returns an unused path in the data folder.

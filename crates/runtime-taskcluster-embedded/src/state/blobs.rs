@@ -46,6 +46,11 @@ impl Blob {
 }
 
 impl Blob {
+    /// Keeps the file of a replaced blob.
+    pub(crate) fn keep(&self) {
+        self.is_stored.store(true, Ordering::Relaxed);
+    }
+
     /// Returns the headers to serve the blob with.
     pub(crate) fn headers(&self) -> HeaderMap {
         let headers = self.headers.split('\n').filter_map(|line| {
@@ -86,10 +91,11 @@ impl BlobStore {
 
     /// Stores a blob and returns the replaced one, which the caller drops outside of the lock.
     ///
-    /// The state is stored before that, so that it never names a removed file.
+    /// The state is stored before that, so that it never names a removed file. If that fails, the caller must
+    /// [`keep`](Blob::keep) the replaced blob.
     #[must_use]
     pub(crate) fn put(&mut self, key: String, blob: Blob) -> Option<Arc<Blob>> {
-        blob.is_stored.store(true, Ordering::Relaxed);
+        blob.keep();
         let replaced = self.0.insert(key, Arc::new(blob))?;
         replaced.is_stored.store(false, Ordering::Relaxed);
         Some(replaced)

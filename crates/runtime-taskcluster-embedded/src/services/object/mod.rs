@@ -84,8 +84,7 @@ fn store_inline(context: &ServerContext, name: &str, inline: &Value) -> Result<(
     let blob = Blob::new(context.new_file(), data.len() as u64, &headers);
     // The schema limits the data to 8 KiB: a blocking write is cheaper than a task for it.
     std::fs::write(&blob.path, &data).map_err(|error| RequestError::input(error.to_string()))?;
-    drop(context.update(|state| state.blobs.put(key(name), blob)));
-    Ok(())
+    context.put_blob(key(name), blob)
 }
 
 fn put_url_method(context: &ServerContext, call: &Call, requested: &Value) -> Value {

@@ -42,6 +42,10 @@ pub(super) async fn put(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, S3Error> {
     presign::verify(context, "PUT", &key, query, request.headers())?;
+    // Before the body fills the disk further.
+    context
+        .check_storage()
+        .map_err(|_| S3Error::InternalError)?;
     let length = header_text(request.headers(), CONTENT_LENGTH);
     let length = length.and_then(|length| length.parse().ok());
     // The blob owns the file: if the upload fails or is dropped, the file is removed.
@@ -61,10 +65,8 @@ pub(super) async fn put(
         return Err(S3Error::IncompleteBody);
     }
     let etag = HeaderValue::from_str(&blob.etag());
-    // A replaced blob removes its file when dropped: outside of the lock.
-    drop(context.update(|state| state.blobs.put(key, blob)));
     context
-        .check_storage()
+        .put_blob(key, blob)
         .map_err(|_| S3Error::InternalError)?;
     let mut response = Response::new(body::empty());
     response

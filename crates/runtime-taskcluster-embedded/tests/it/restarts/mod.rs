@@ -1,9 +1,11 @@
 //! State in a folder, which a new server continues.
 
+mod full_disk;
 mod journal;
 mod services;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::support::artifacts::{HOUR, location, put, put_url};
@@ -12,8 +14,8 @@ use runtime_taskcluster_embedded::{TaskState, Taskcluster};
 use serde_json::json;
 use tempfile::TempDir;
 
-async fn start(folder: &TempDir) -> Taskcluster {
-    let builder = Taskcluster::builder().data_dir(folder.path());
+async fn start(folder: impl AsRef<Path>) -> Taskcluster {
+    let builder = Taskcluster::builder().data_dir(folder.as_ref());
     let builder = builder.long_poll(Duration::from_millis(50));
     builder
         .start()
@@ -22,7 +24,7 @@ async fn start(folder: &TempDir) -> Taskcluster {
 }
 
 /// A stop writes nothing, so that it leaves the state of a killed server.
-async fn restart(taskcluster: Taskcluster, folder: &TempDir) -> Taskcluster {
+async fn restart(taskcluster: Taskcluster, folder: impl AsRef<Path>) -> Taskcluster {
     taskcluster.stop().await;
     start(folder).await
 }
