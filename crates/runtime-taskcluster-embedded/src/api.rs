@@ -15,7 +15,7 @@ use crate::error::{ErrorCode, RequestError};
 use crate::faults::HandlerFaults;
 use crate::hawk::{self, Directory, SignedRequest, Signer};
 use crate::method::{Authentication, Handler, Method};
-use crate::request::{header_text, parse_query};
+use crate::request::{header_text, is_json, parse_query, split_host};
 use crate::router::{Route, check_params};
 use crate::test_client::TestClient;
 
@@ -95,12 +95,8 @@ async fn read_body(body: Incoming) -> Result<Bytes, RequestError> {
 
 fn parse_payload(call: &mut Call, headers: &HeaderMap, body: &[u8]) -> Result<Value, RequestError> {
     let content_type = header_text(headers, CONTENT_TYPE);
-    let is_json = content_type.is_some_and(|content_type| {
-        let mime_type = content_type.split(';').next().unwrap_or_default().trim();
-        mime_type.eq_ignore_ascii_case("application/json")
-    });
     let malformed = |message| RequestError::new(ErrorCode::MalformedPayload, message);
-    if !is_json {
+    if !is_json(content_type) {
         return Err(malformed(format!(
             "Payload must be JSON with content-type: application/json got content-type: {}",
             content_type.unwrap_or("null")
@@ -149,11 +145,4 @@ fn error_reply(method: &Method, call: &Call, error: &RequestError) -> Reply {
         reply = reply.with_header(WWW_AUTHENTICATE, "hawk");
     }
     reply.with_status(error.status_code())
-}
-
-/// Splits a `Host` header; without a port, it is 80.
-fn split_host(host: &str) -> (&str, u16) {
-    let parts = host.rsplit_once(':');
-    let parsed = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    parsed.unwrap_or((host, 80))
 }

@@ -1,6 +1,6 @@
 //! The control endpoint: faults and clock for programs in other languages.
 //!
-//! It requires no credentials: every process on this machine may use it.
+//! It requires no credentials: every process on this machine may use it, but no page of another site.
 //!
 //! * `POST /control/faults` with a [`FaultRule`] injects a fault, `GET` lists the rules with their
 //!   hits, and `DELETE` removes all.
@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -23,6 +23,9 @@ use crate::error::RequestError;
 use crate::faults::FaultRule;
 use crate::router::method_names;
 use crate::time::millis;
+
+/// The largest payload, in bytes.
+const MAX_PAYLOAD_SIZE: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +88,8 @@ fn advance(context: &ServerContext, change: ClockChange) -> Result<Value, Reques
 }
 
 async fn parse<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, RequestError> {
-    let body = request.into_body().collect().await;
+    let body = Limited::new(request.into_body(), MAX_PAYLOAD_SIZE);
+    let body = body.collect().await;
     let body = body.map_err(|error| RequestError::input(error.to_string()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| RequestError::input(error.to_string()))
 }

@@ -62,6 +62,7 @@ mod method;
 mod pages;
 mod request;
 mod router;
+mod same_origin;
 mod schema;
 mod scopes;
 mod server;

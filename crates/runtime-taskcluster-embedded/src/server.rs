@@ -26,7 +26,7 @@ use crate::faults::HandlerFaults;
 use crate::pages;
 use crate::router::Route;
 use crate::services::s3;
-use crate::{api, control};
+use crate::{api, control, same_origin};
 
 /// The pause after a failed `accept`, for example for lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -85,6 +85,8 @@ enum Endpoint {
     /// The S3-like store, with the name of the method in fault rules.
     Store(&'static str),
     Control,
+    #[cfg(feature = "pages")]
+    Page,
     Other,
 }
 
@@ -96,6 +98,8 @@ impl Endpoint {
         match Route::find(verb.as_str(), path) {
             Some(route) => Self::Api(route),
             None if path.starts_with("/control/") => Self::Control,
+            #[cfg(feature = "pages")]
+            None if *verb == Method::GET && pages::is_page(path) => Self::Page,
             None => Self::Other,
         }
     }
@@ -106,6 +110,9 @@ impl Endpoint {
             Self::Api(route) => Some(route.full_name()),
             Self::Store(name) => Some((*name).to_owned()),
             Self::Control | Self::Other => None,
+            // Pages are outside of the API: they have no fault rules and none of its headers.
+            #[cfg(feature = "pages")]
+            Self::Page => None,
         }
     }
 }
@@ -141,21 +148,22 @@ async fn dispatch(
     request: Request<Incoming>,
     faults: HandlerFaults,
 ) -> Response<Body> {
-    // Pages are outside of the API: they have no fault rules and none of its headers.
-    #[cfg(feature = "pages")]
-    if let (Endpoint::Other, &Method::GET) = (&endpoint, request.method())
-        && let Some(page) = pages::respond(context, request.uri()).await
-    {
-        return page;
-    }
     let trace_id = request.headers().get("x-taskcluster-trace-id").cloned();
     let not_implemented = not_implemented(request.method(), request.uri().path());
     let reply = match endpoint {
         Endpoint::Store(_) => return s3::respond(context, request).await,
         Endpoint::Api(route) => api::handle(context, route, request, faults).await,
-        Endpoint::Control => control::handle(context, request)
-            .await
-            .unwrap_or(not_implemented),
+        Endpoint::Control => match same_origin::check_sender(&context.root_url, &request) {
+            Ok(()) => control::handle(context, request)
+                .await
+                .unwrap_or(not_implemented),
+            Err(problem) => refusal(StatusCode::FORBIDDEN, "Forbidden", &problem),
+        },
+        #[cfg(feature = "pages")]
+        Endpoint::Page => match same_origin::check_host(&context.root_url, request.headers()) {
+            Ok(()) => return pages::respond(context, request.uri()).await,
+            Err(problem) => refusal(StatusCode::FORBIDDEN, "Forbidden", &problem),
+        },
         Endpoint::Other => not_implemented,
     };
     to_response(reply, trace_id)
@@ -164,10 +172,14 @@ async fn dispatch(
 /// Creates the 404 of the real services, with a hint that the method may exist there.
 fn not_implemented(verb: &Method, path: &str) -> Reply {
     let message = format!("`{verb} {path}` is not implemented by the embedded Taskcluster");
-    let body = json!({ "error": "Not found", "message": message });
+    refusal(StatusCode::NOT_FOUND, "Not found", &message)
+}
+
+fn refusal(status: StatusCode, error: &str, message: &str) -> Reply {
+    let body = json!({ "error": error, "message": message });
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     Reply {
-        status: StatusCode::NOT_FOUND,
+        status,
         headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
         body: body.to_string().into_bytes(),
     }

@@ -28,18 +28,23 @@ const STYLE: &str = include_str!("style.css");
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
      frame-ancestors 'none'";
 
-/// Returns the page at an address, or `None` if the address is not that of a page.
-pub(crate) async fn respond(context: &ServerContext, uri: &Uri) -> Option<Response<Body>> {
+/// The start of the path of a task and its logs.
+const TASKS_PATH: &str = "/tasks/";
+
+/// Returns whether a path is that of a page, which need not exist.
+pub(crate) fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with(TASKS_PATH)
+}
+
+/// Returns the page at an address.
+pub(crate) async fn respond(context: &ServerContext, uri: &Uri) -> Response<Body> {
     let query = parse_query(uri.query().unwrap_or_default());
-    let page = match uri.path() {
-        "/" => overview::page(context, &overview::TaskFilter::from_query(&query)),
-        path => {
-            let rest = path.strip_prefix("/tasks/")?;
-            match rest.split_once('/') {
-                None => task::page(context, rest).await,
-                Some((task_id, log)) => log::page(context, task_id, log).await,
-            }
-        }
+    let page = match uri.path().strip_prefix(TASKS_PATH) {
+        None => overview::page(context, &overview::TaskFilter::from_query(&query)),
+        Some(rest) => match rest.split_once('/') {
+            None => task::page(context, rest).await,
+            Some((task_id, log)) => log::page(context, task_id, log).await,
+        },
     };
     let mut response = Response::new(body::full(document(context, &page).into_string()));
     *response.status_mut() = page.status;
@@ -52,7 +57,7 @@ pub(crate) async fn respond(context: &ServerContext, uri: &Uri) -> Option<Respon
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(CONTENT_POLICY),
     );
-    Some(response)
+    response
 }
 
 fn document(context: &ServerContext, page: &Page) -> Markup {

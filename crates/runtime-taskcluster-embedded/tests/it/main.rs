@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod auth;
+mod browsers;
 mod claims;
 mod faults;
 mod observed;
