@@ -8,6 +8,28 @@ use serde_json::{Map, Value};
 use crate::error::{ErrorCode, RequestError};
 use crate::{slugid, time};
 
+/// The largest number of nested arrays and objects in a payload.
+///
+/// The stored state has payloads in a few more levels, and a reader of JSON accepts 127.
+const MAX_DEPTH: usize = 100;
+
+/// Returns whether the nested levels of a value are few enough to be stored.
+pub(crate) fn is_storable(value: &Value) -> bool {
+    // With a list of values instead of recursion, because a caller in this process may pass any depth.
+    let mut values = vec![(value, 1)];
+    while let Some((value, depth)) = values.pop() {
+        if depth > MAX_DEPTH && (value.is_array() || value.is_object()) {
+            return false;
+        }
+        match value {
+            Value::Array(items) => values.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(fields) => values.extend(fields.values().map(|field| (field, depth + 1))),
+            _ => {}
+        }
+    }
+    true
+}
+
 /// The schema of a payload.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -87,6 +109,12 @@ impl Schema {
     /// Validates the payload and adds the defaults of missing properties.
     pub(crate) fn check(&self, payload: &mut Value) -> Result<(), RequestError> {
         let mut errors = Vec::new();
+        if !is_storable(payload) {
+            errors.push(format!(
+                "data must NOT have more than {MAX_DEPTH} nested levels"
+            ));
+            return self.fail_with(&errors);
+        }
         match payload.as_object_mut() {
             Some(object) => check_object("data", self.fields, object, &mut errors),
             None => errors.push("data must be object".to_owned()),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Taskcluster;
 use crate::context::IssuingService;
 use crate::error::RequestError;
+use crate::schema::is_storable;
 use crate::state::index::IndexEntry;
 use crate::state::pools::PoolWorker;
 use crate::state::secrets::StoredSecret;
@@ -57,7 +58,15 @@ impl Taskcluster {
     }
 
     /// Stores a secret for a day.
+    ///
+    /// # Panics
+    ///
+    /// If the value has more than 100 nested levels, which could not be read after a restart.
     pub fn set_secret(&self, name: &str, value: Value) {
+        assert!(
+            is_storable(&value),
+            "the secret `{name}` has too many nested levels"
+        );
         let expires = after(self.context.now(), ENTRY_LIFETIME);
         let secret = StoredSecret { value, expires };
         self.context
@@ -80,7 +89,15 @@ impl Taskcluster {
     }
 
     /// Sets the `workerConfig` that the workers of a pool receive when they register, and creates the pool if necessary.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration has more than 100 nested levels, which could not be read after a restart.
     pub fn set_worker_config(&self, worker_pool_id: &str, config: Value) {
+        assert!(
+            is_storable(&config),
+            "the configuration of `{worker_pool_id}` has too many nested levels"
+        );
         let now = self.context.now();
         self.context.update(|state| {
             let pool = state.pools.pool(worker_pool_id, now);

@@ -2,6 +2,7 @@
 
 mod full_disk;
 mod journal;
+mod nesting;
 mod services;
 
 use std::fs;
