@@ -7,7 +7,7 @@
 mod batch;
 mod read;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,8 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         let path = folder.join(JOURNAL_FILE);
+        // The part of a rewrite during which the server was killed. If it stays, the next rewrite replaces it.
+        let _ = fs::remove_file(new_path(&path));
         let file = options().create(true).open(&path)?;
         let contents = read::read(&mut BufReader::with_capacity(READ_BUFFER_SIZE, &file))?;
         let mut journal = Self {
@@ -107,36 +109,59 @@ impl Journal {
     }
 
     /// Replaces the file by one with only the records that `write` adds to the [`Rewrite`].
+    ///
+    /// After an error, the journal continues with its file, and a rewrite is due when that has doubled again.
     pub(crate) fn rewrite(
         &mut self,
         write: impl FnOnce(&mut Rewrite) -> io::Result<()>,
     ) -> io::Result<()> {
-        // Until the end: after an error, values have positions in the new file.
-        self.is_broken = true;
-        let path = self.path.with_extension("new");
-        let file = options().create(true).open(&path)?;
-        // A crash may have left a part of an earlier one.
-        file.set_len(0)?;
-        (&file).write_all(HEADER)?;
-        let mut rewrite = Rewrite {
-            batch: Batch::new(HEADER.len() as u64),
-            file,
-        };
-        write(&mut rewrite)?;
-        self.len = rewrite.commit()?;
-        // Without this, a power cut after the rename could leave an empty file.
-        rewrite.file.sync_all()?;
-        std::fs::rename(&path, &self.path)?;
-        self.file = Arc::new(rewrite.file);
-        self.is_broken = false;
-        self.max_len = max_len(self.len);
-        Ok(())
+        let path = new_path(&self.path);
+        match write_new(&path, &self.path, write) {
+            Ok((file, len)) => {
+                self.file = Arc::new(file);
+                self.len = len;
+                self.max_len = max_len(len);
+                Ok(())
+            }
+            Err(error) => {
+                // What remains would take space on a disk that is probably full.
+                let _ = fs::remove_file(path);
+                self.max_len = max_len(self.len);
+                Err(error)
+            }
+        }
     }
 
     /// Returns a reader of values.
     pub(crate) fn reader(&self) -> JournalReader {
         JournalReader(Arc::clone(&self.file))
     }
+}
+
+/// Returns the path of the new file of a rewrite.
+fn new_path(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// Writes a new file, moves it to the path of the journal, and returns it with its length.
+fn write_new(
+    path: &Path,
+    journal: &Path,
+    write: impl FnOnce(&mut Rewrite) -> io::Result<()>,
+) -> io::Result<(File, u64)> {
+    let file = options().create(true).open(path)?;
+    file.set_len(0)?;
+    (&file).write_all(HEADER)?;
+    let mut rewrite = Rewrite {
+        batch: Batch::new(HEADER.len() as u64),
+        file,
+    };
+    write(&mut rewrite)?;
+    let len = rewrite.commit()?;
+    // Without this, a power cut after the rename could leave an empty file.
+    rewrite.file.sync_all()?;
+    fs::rename(path, journal)?;
+    Ok((rewrite.file, len))
 }
 
 /// The new file of a [`Journal::rewrite`].

@@ -121,11 +121,13 @@ impl State {
         }
         if journal.is_rewrite_due() {
             let mut tables = self.tables();
-            journal.rewrite(|rewrite| {
+            let rewritten = journal.rewrite(|rewrite| {
                 let mut tables = tables.iter_mut();
                 tables.try_for_each(|table| table.write_all(rewrite))
-            })?;
-            self.tasks.set_journal(journal.reader());
+            });
+            // An error is not one of the call: its changes are in the file that the journal keeps.
+            self.tasks
+                .end_rewrite(rewritten.ok().map(|()| journal.reader()));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(super) trait Stored {
     /// Adds the entities that changed since the last call to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
 
-    /// Adds all entities to a new journal.
+    /// Adds all entities to a new journal, which may not become the journal.
     fn write_all(&mut self, rewrite: &mut Rewrite) -> io::Result<()>;
 
     /// Forgets which entities changed.

@@ -69,6 +69,8 @@ pub(crate) struct Tasks {
     names: HashSet<Arc<str>>,
     changed: BTreeSet<Arc<str>>,
     journal: Option<JournalReader>,
+    /// The positions in the new file of a rewrite.
+    written: Vec<(Arc<str>, Span)>,
     /// The links of restored tasks, until the state has them.
     links: Vec<TaskLinks>,
 }
@@ -76,6 +78,18 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(super) fn set_journal(&mut self, journal: JournalReader) {
         self.journal = Some(journal);
+    }
+
+    /// Reads from the new journal of a rewrite from now on, or from the old one if there is none.
+    pub(super) fn end_rewrite(&mut self, journal: Option<JournalReader>) {
+        let written = std::mem::take(&mut self.written);
+        let Some(journal) = journal else { return };
+        self.journal = Some(journal);
+        for (id, value) in written {
+            if let Some(stored) = self.stored.get_mut(&id) {
+                stored.value = value;
+            }
+        }
     }
 
     pub(crate) fn contains(&self, id: &str) -> bool {
@@ -235,9 +249,10 @@ impl Stored for Tasks {
             rewrite.flush_if_large()?;
         }
         let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        for (id, stored) in &mut self.stored {
+        for (id, stored) in &self.stored {
             let value = journal.read(stored.value)?;
-            stored.value = rewrite.batch.copy(TASKS, &**id, &value)?;
+            let position = rewrite.batch.copy(TASKS, &**id, &value)?;
+            self.written.push((Arc::clone(id), position));
             rewrite.flush_if_large()?;
         }
         Ok(())

@@ -95,6 +95,48 @@ async fn journal_is_rewritten_when_it_has_grown() {
     assert_eq!(secret.body["secret"]["n"], 39);
 }
 
+/// Appends until a rewrite is due.
+fn grow(taskcluster: &Taskcluster) {
+    let text = "x".repeat(1024 * 1024);
+    for n in 0..20 {
+        taskcluster.set_secret("large", json!({ "n": n, "text": text }));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn failed_rewrite_keeps_the_journal() {
+    let folder = folder();
+    let taskcluster = start(&folder).await;
+    let resolved = create(&taskcluster, json!({ "metadata": { "name": "first" } }));
+    taskcluster.cancel_task(&resolved).unwrap();
+    // The server has the file open, and cannot put another one in its place.
+    let backup = folder.path().join("backup");
+    fs::rename(journal(&folder), &backup).unwrap();
+    fs::create_dir(journal(&folder)).unwrap();
+    grow(&taskcluster);
+    assert!(!folder.path().join("journal.new").exists());
+    assert!(fs::metadata(&backup).unwrap().len() > 20 * 1024 * 1024);
+    let pending = create(&taskcluster, json!({}));
+    let definition = taskcluster.task(&resolved).unwrap();
+    assert_eq!(definition["metadata"]["name"], "first");
+    fs::remove_dir(journal(&folder)).unwrap();
+    fs::rename(&backup, journal(&folder)).unwrap();
+    let taskcluster = restart(taskcluster, &folder).await;
+    assert_eq!(taskcluster.task(&resolved).unwrap(), definition);
+    taskcluster.status(&pending).unwrap();
+}
+
+#[tokio::test]
+async fn rest_of_a_rewrite_is_removed() {
+    let folder = folder();
+    start(&folder).await.stop().await;
+    let rest = folder.path().join("journal.new");
+    fs::write(&rest, "part").unwrap();
+    start(&folder).await.stop().await;
+    assert!(!rest.exists());
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_reads_the_state() {
