@@ -61,7 +61,9 @@ pub(super) struct Contents {
 pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalError> {
     let mut contents = Contents::default();
     let mut header = Vec::new();
-    if !next_line(reader, &mut header)? {
+    let is_complete = next_line(reader, &mut header)?;
+    if !is_complete && HEADER.starts_with(&header) {
+        // A new file, or one whose server was killed at once. Any other text is of somebody else.
         return Ok(contents);
     }
     check_header(&header)?;

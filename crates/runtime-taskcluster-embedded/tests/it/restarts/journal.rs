@@ -61,12 +61,26 @@ async fn damaged_record_is_an_error() {
         journal(&folder).display()
     );
     assert!(error.starts_with(&expected), "{error}");
-    fs::write(journal(&folder), "notes of somebody\n").unwrap();
-    let error = start_error(folder.path()).await;
-    assert!(
-        error.contains("damaged at byte 0: the first line is not"),
-        "{error}"
-    );
+}
+
+#[tokio::test]
+async fn foreign_file_is_not_changed() {
+    let folder = folder();
+    for text in [
+        "notes of somebody\n",
+        "notes",
+        "embedded Taskcluster journal 2",
+    ] {
+        fs::write(journal(&folder), text).unwrap();
+        let error = start_error(folder.path()).await;
+        assert!(
+            error.contains("damaged at byte 0: the first line is not"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(journal(&folder)).unwrap(), text);
+    }
+    fs::write(journal(&folder), "embedded Taskc").unwrap();
+    start(&folder).await.stop().await;
 }
 
 #[tokio::test]
