@@ -76,7 +76,7 @@ impl Journal {
         };
         journal.file.set_len(journal.len)?;
         if journal.len == 0 {
-            (&*journal.file).write_all(HEADER)?;
+            journal.write(HEADER)?;
             journal.len = HEADER.len() as u64;
         }
         Ok((journal, contents.entries))
@@ -95,12 +95,19 @@ impl Journal {
             return Err(io::Error::other("an earlier write has failed"));
         }
         let bytes = batch.into_bytes();
-        if let Err(error) = (&*self.file).write_all(&bytes) {
+        if let Err(error) = self.write(&bytes) {
             self.is_broken = true;
             return Err(error);
         }
         self.len += bytes.len() as u64;
         Ok(())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = &*self.file;
+        // Readers share the position.
+        file.seek(SeekFrom::Start(self.len))?;
+        file.write_all(bytes)
     }
 
     /// Returns whether the file has doubled since it was rewritten.
@@ -221,7 +228,7 @@ impl JournalReader {
 
     pub(crate) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
         let mut file = &*self.0;
-        // Appends go to the end of the file, wherever the position is.
+        // Appends set the position, too.
         file.seek(SeekFrom::Start(span.offset))?;
         let mut bytes = vec![0; span.len as usize];
         file.read_exact(&mut bytes)?;
@@ -231,7 +238,8 @@ impl JournalReader {
 
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).append(true);
+    // Not `append`: on Windows, such a file cannot be cut.
+    options.read(true).write(true);
     // The journal has access tokens and secrets.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
