@@ -156,6 +156,18 @@ pub(crate) struct Page<T> {
     next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// Replaces the items of the page, without those for which there is no replacement.
+    ///
+    /// A listing of tasks is paged before this, so that only those of the page are read from the journal.
+    pub(crate) fn filter_map<U>(self, replace: impl FnMut(T) -> Option<U>) -> Page<U> {
+        Page {
+            items: self.items.into_iter().filter_map(replace).collect(),
+            next: self.next,
+        }
+    }
+}
+
 /// A successful response of a handler.
 #[derive(Debug)]
 pub(crate) struct Reply {

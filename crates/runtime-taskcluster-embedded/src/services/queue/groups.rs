@@ -52,8 +52,10 @@ fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
 
 /// Returns a page with status and definition of tasks.
 fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Page<Value> {
-    let tasks = ids.iter().filter_map(|id| state.tasks.get(id));
-    call.page(tasks.map(|task| json!({ "status": task.status(), "task": *task.definition })))
+    call.page(ids.iter()).filter_map(|id| {
+        let task = state.tasks.get(id)?;
+        Some(json!({ "status": task.status(), "task": *task.definition }))
+    })
 }
 
 fn list_task_group(context: &ServerContext, call: &Call) -> ApiResult {

@@ -80,12 +80,11 @@ fn list_pending_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope(format!("queue:pending-list:{queue}"))?;
     let page = context.read(|state| {
         let runs = state.queues.get(queue).into_iter().flat_map(|queue| queue.iter());
-        let entries = runs.filter_map(|(task_id, run_id)| {
+        call.page(runs).filter_map(|(task_id, run_id)| {
             let task = state.tasks.get(task_id)?;
             let inserted = millis(task.run(*run_id)?.status.scheduled);
             Some(json!({ "taskId": task_id, "runId": run_id, "task": *task.definition, "inserted": inserted }))
-        });
-        call.page(entries)
+        })
     });
     Reply::page("tasks", &page)
 }
@@ -97,7 +96,7 @@ fn list_claimed_tasks(context: &ServerContext, call: &Call) -> ApiResult {
         let running = state.tasks.in_memory().filter(|task| {
             task.definition.task_queue_id == queue && task.state() == TaskState::Running
         });
-        let entries = running.filter_map(|task| {
+        call.page(running).filter_map(|task| {
             let run = &task.runs.last()?.status;
             Some(json!({
                 "taskId": task.id,
@@ -107,8 +106,7 @@ fn list_claimed_tasks(context: &ServerContext, call: &Call) -> ApiResult {
                 "claimed": millis(run.started?),
                 "task": *task.definition,
             }))
-        });
-        call.page(entries)
+        })
     });
     Reply::page("tasks", &page)
 }
@@ -127,8 +125,10 @@ fn requested_ids<'a>(call: &'a Call, scope: &str) -> Result<Vec<&'a str>, Reques
 fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let ids = requested_ids(call, "get-task")?;
     let page = context.read(|state| {
-        let found = ids.iter().filter_map(|id| state.tasks.get(id));
-        call.page(found.map(|task| json!({ "taskId": task.id, "task": *task.definition })))
+        call.page(ids.iter()).filter_map(|id| {
+            let task = state.tasks.get(id)?;
+            Some(json!({ "taskId": task.id, "task": *task.definition }))
+        })
     });
     Reply::page("tasks", &page)
 }
@@ -136,8 +136,10 @@ fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
 fn statuses(context: &ServerContext, call: &Call) -> ApiResult {
     let ids = requested_ids(call, "status")?;
     let page = context.read(|state| {
-        let found = ids.iter().filter_map(|id| state.tasks.get(id));
-        call.page(found.map(|task| json!({ "taskId": task.id, "status": task.status() })))
+        call.page(ids.iter()).filter_map(|id| {
+            let task = state.tasks.get(id)?;
+            Some(json!({ "taskId": task.id, "status": task.status() }))
+        })
     });
     Reply::page("statuses", &page)
 }

@@ -4,6 +4,7 @@ mod full_disk;
 mod journal;
 mod nesting;
 mod services;
+mod unreadable;
 
 use std::fs;
 use std::path::Path;
