@@ -160,11 +160,17 @@ impl<T> Page<T> {
     /// Replaces the items of the page, without those for which there is no replacement.
     ///
     /// A listing of tasks is paged before this, so that only those of the page are read from the journal.
-    pub(crate) fn filter_map<U>(self, replace: impl FnMut(T) -> Option<U>) -> Page<U> {
-        Page {
-            items: self.items.into_iter().filter_map(replace).collect(),
+    pub(crate) fn filter_map<U>(
+        self,
+        mut replace: impl FnMut(T) -> Result<Option<U>, RequestError>,
+    ) -> Result<Page<U>, RequestError> {
+        let items = self.items.into_iter();
+        Ok(Page {
+            items: items
+                .filter_map(|item| replace(item).transpose())
+                .collect::<Result<_, _>>()?,
             next: self.next,
-        }
+        })
     }
 }
 

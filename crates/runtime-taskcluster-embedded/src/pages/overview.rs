@@ -180,7 +180,7 @@ fn tasks_section(
     let end = tasks.len().min(first + TASKS_PER_PAGE);
     let rows: Vec<_> = tasks[first..end]
         .iter()
-        .filter_map(|task| Some(task_row(&*state.tasks.get(task.id)?, now)))
+        .filter_map(|task| Some(task_row(&*state.tasks.get(task.id).ok()??, now)))
         .collect();
     let title = match &filter.queue {
         Some(queue) => format!("Tasks of {queue}"),

@@ -29,7 +29,7 @@ struct TaskView {
 impl TaskView {
     fn load(context: &ServerContext, task_id: &str) -> Option<Self> {
         context.read(|state| {
-            let task = state.tasks.get(task_id)?;
+            let task = state.tasks.get(task_id).ok()??;
             let artifacts = task.runs.iter().flat_map(|run| {
                 let artifacts = run.artifacts.values();
                 artifacts.map(|artifact| (run.status.run_id, artifact.clone()))

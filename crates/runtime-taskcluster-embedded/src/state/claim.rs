@@ -42,7 +42,7 @@ impl State {
     ) -> Option<ClaimedRun> {
         loop {
             let (task_id, run_id) = self.queue(task_queue_id).pop()?;
-            let Some(task) = self.tasks.get_mut(&task_id) else {
+            let Ok(Some(task)) = self.tasks.get_mut(&task_id) else {
                 continue;
             };
             if let Some(run) = task.runs.get_mut(run_id as usize) {
@@ -63,7 +63,7 @@ impl State {
         run_id: u32,
         claim: ClaimRequest<'_>,
     ) -> Result<ClaimedRun, RequestError> {
-        let task = self.tasks.get_mut(task_id);
+        let task = self.tasks.get_mut(task_id)?;
         let task = task.ok_or_else(|| super::unknown_task(task_id))?;
         let run = task
             .runs
@@ -101,7 +101,7 @@ impl State {
         run_id: u32,
         claim: ClaimRequest<'_>,
     ) -> Option<ClaimedRun> {
-        let task = self.tasks.get_mut(task_id)?;
+        let task = self.tasks.get_mut(task_id).ok()??;
         let run = task.runs.get_mut(run_id as usize)?;
         run.status.state = TaskState::Running;
         run.status.worker_group = Some(claim.worker_group.to_owned());
@@ -111,7 +111,7 @@ impl State {
         self.queue(&definition.task_queue_id).claimed += 1;
         self.set_taken_until(task_id, run_id, claim.taken_until);
         Some(ClaimedRun {
-            status: self.tasks.get(task_id)?.status(),
+            status: self.tasks.get(task_id).ok()??.status(),
             run_id,
             definition,
         })
@@ -157,7 +157,7 @@ impl State {
     /// Sets the end of the claim and replaces its timer.
     fn set_taken_until(&mut self, task_id: &str, run_id: u32, taken_until: Timestamp) {
         let due = time::after(taken_until, self.resolver_delay);
-        let Some(task) = self.tasks.get_mut(task_id) else {
+        let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;
         };
         let Some(run) = task.runs.get_mut(run_id as usize) else {

@@ -22,7 +22,7 @@ impl State {
         definition: Definition,
         now: Timestamp,
     ) -> Result<TaskSnapshot, RequestError> {
-        if let Some(task) = self.tasks.get(task_id) {
+        if let Some(task) = self.tasks.get(task_id)? {
             if *task.definition == definition {
                 return Ok(task.status());
             }
@@ -102,7 +102,7 @@ impl State {
 
     /// Adds a pending run.
     pub(super) fn add_run(&mut self, task_id: &str, reason: &'static str, now: Timestamp) {
-        let Some(task) = self.tasks.get_mut(task_id) else {
+        let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;
         };
         self.pending_count = self.pending_count.saturating_add(1);
@@ -155,7 +155,7 @@ impl State {
         task_id: &str,
         priority: Priority,
     ) -> Result<TaskSnapshot, RequestError> {
-        let task = self.tasks.get_mut(task_id);
+        let task = self.tasks.get_mut(task_id)?;
         let task = task.ok_or_else(|| super::unknown_task(task_id))?;
         Arc::make_mut(&mut task.definition).priority = priority;
         if let Some(run) = task.runs.last_mut()

@@ -122,11 +122,13 @@ impl State {
 
     /// Returns a task, or the error that most methods answer for an unknown one.
     pub(crate) fn task(&self, task_id: &str) -> Result<TaskRef<'_>, RequestError> {
-        self.tasks.get(task_id).ok_or_else(|| unknown_task(task_id))
+        self.tasks
+            .get(task_id)?
+            .ok_or_else(|| unknown_task(task_id))
     }
 
     fn task_mut(&mut self, task_id: &str) -> Result<&mut Task, RequestError> {
-        let task = self.tasks.get_mut(task_id);
+        let task = self.tasks.get_mut(task_id)?;
         task.ok_or_else(|| unknown_task(task_id))
     }
 

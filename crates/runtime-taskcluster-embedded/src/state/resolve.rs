@@ -86,7 +86,7 @@ impl State {
 
     /// Ends a run, and then retries or resolves the task.
     fn end_run(&mut self, task_id: &str, run_id: u32, resolution: Resolution, now: Timestamp) {
-        let Some(task) = self.tasks.get_mut(task_id) else {
+        let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;
         };
         let Some(run) = task.runs.get_mut(run_id as usize) else {
@@ -116,7 +116,7 @@ impl State {
 
     /// Indexes a completed task and schedules the dependents that it no longer blocks.
     fn on_task_resolved(&mut self, task_id: &str, now: Timestamp) {
-        let Some(task) = self.tasks.get_mut(task_id) else {
+        let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;
         };
         self.timers.cancel(task.deadline_timer.take());
@@ -133,14 +133,11 @@ impl State {
 
     fn unblock(&mut self, dependent: &str, task_id: &str, state: &TaskState, now: Timestamp) {
         let is_blocked = |task: &Task| task.blocked_by.contains(task_id);
-        if !self
-            .tasks
-            .get(dependent)
-            .is_some_and(|task| is_blocked(&task))
-        {
+        // A dependent that cannot be read is resolved, so it needs no run.
+        if !matches!(self.tasks.get(dependent), Ok(Some(task)) if is_blocked(&task)) {
             return;
         }
-        let Some(task) = self.tasks.get_mut(dependent) else {
+        let Ok(Some(task)) = self.tasks.get_mut(dependent) else {
             return;
         };
         // A task that `scheduleTask` scheduled already has a run.
@@ -162,7 +159,7 @@ impl State {
         {
             return;
         }
-        let Some(task) = self.tasks.get_mut(task_id) else {
+        let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;
         };
         // The state of a task is that of its last run. A task that was never scheduled gets a run

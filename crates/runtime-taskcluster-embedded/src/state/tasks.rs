@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::table::Stored;
 use super::task::Task;
+use crate::error::{ErrorCode, RequestError};
 use crate::journal::{Batch, JournalReader, Rewrite, Span};
 
 /// The name in the journal.
@@ -96,31 +97,46 @@ impl Tasks {
         self.in_memory.contains_key(id) || self.stored.contains_key(id)
     }
 
-    /// Returns a task. One that cannot be read from the journal does not exist.
-    pub(crate) fn get(&self, id: &str) -> Option<TaskRef<'_>> {
+    /// Returns a task.
+    ///
+    /// Fails if it exists but cannot be read from the journal: another task must not take its id.
+    pub(crate) fn get(&self, id: &str) -> Result<Option<TaskRef<'_>>, RequestError> {
         if let Some(task) = self.in_memory.get(id) {
-            return Some(TaskRef::InMemory(task));
+            return Ok(Some(TaskRef::InMemory(task)));
         }
-        let stored = self.stored.get(id)?;
-        Some(TaskRef::Read(Box::new(self.read(stored.value)?)))
+        match self.stored.get(id) {
+            Some(stored) => Ok(Some(TaskRef::Read(Box::new(self.read(id, stored.value)?)))),
+            None => Ok(None),
+        }
     }
 
-    /// Returns a task to change.
-    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Task> {
+    /// Returns a task to change. Fails like [`get`](Self::get).
+    pub(crate) fn get_mut(&mut self, id: &str) -> Result<Option<&mut Task>, RequestError> {
         if let Some((id, stored)) = self.stored.get_key_value(id) {
-            let task = self.read(stored.value)?;
+            let task = self.read(id, stored.value)?;
             let id = Arc::clone(id);
             self.stored.remove(&id);
             self.in_memory.insert(id, task);
         }
-        let task = self.in_memory.get_mut(id)?;
-        self.changed.insert(Arc::clone(&task.id));
-        Some(task)
+        let task = self.in_memory.get_mut(id);
+        if let Some(task) = &task {
+            self.changed.insert(Arc::clone(&task.id));
+        }
+        Ok(task)
     }
 
-    fn read(&self, value: Span) -> Option<Task> {
-        let bytes = self.journal.as_ref()?.read(value).ok()?;
-        serde_json::from_slice(&bytes).ok()
+    fn read(&self, id: &str, value: Span) -> Result<Task, RequestError> {
+        let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound);
+        let bytes = journal
+            .map_err(io::Error::from)
+            .and_then(|journal| journal.read(value));
+        let task = bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        task.map_err(|error| {
+            let message = format!(
+                "The task `{id}` could not be read from the data folder: {error}. Check the disk and restart the server."
+            );
+            RequestError::new(ErrorCode::InternalServerError, message)
+        })
     }
 
     pub(super) fn insert(&mut self, task: Task) {

@@ -97,8 +97,8 @@ fn check_fields(call: &Call) -> Result<(), RequestError> {
     schemas::CREATE_ARTIFACT.fail_with(&errors)
 }
 
-fn find_task<T>(task: Option<T>) -> Result<T, RequestError> {
-    task.ok_or_else(|| RequestError::input("Task not found"))
+fn find_task<T>(task: Result<Option<T>, RequestError>) -> Result<T, RequestError> {
+    task?.ok_or_else(|| RequestError::input("Task not found"))
 }
 
 fn worker_of(run: &Run) -> String {
@@ -199,7 +199,7 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
         let uploaded = state.objects.is_finished(&object);
         let task = state
             .tasks
-            .get_mut(task_id)
+            .get_mut(task_id)?
             .ok_or_else(|| unknown_artifact(call))?;
         let run = task.runs.get_mut(run_id as usize);
         let artifact = run.and_then(|run| run.artifacts.get_mut(name));

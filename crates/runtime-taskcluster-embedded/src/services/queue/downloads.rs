@@ -161,7 +161,7 @@ fn list_artifacts(context: &ServerContext, call: &Call) -> ApiResult {
 }
 
 fn listed_run<'a>(state: &'a State, call: &Call) -> Result<(TaskRef<'a>, u32), RequestError> {
-    let task = state.tasks.get(call.param("taskId"));
+    let task = state.tasks.get(call.param("taskId"))?;
     let task = task.ok_or_else(|| RequestError::not_found("Task not found"))?;
     let run_id = given_run(call).map_or_else(|| latest_run(&task), Ok)?;
     Ok((task, run_id))

@@ -88,7 +88,7 @@ impl FoundArtifact {
         run_id: Option<u32>,
         name: &str,
     ) -> Result<Self, RequestError> {
-        let task = state.tasks.get(task_id);
+        let task = state.tasks.get(task_id)?;
         let run_id = match (run_id, &task) {
             (Some(run_id), _) => run_id,
             (None, None) => return Err(RequestError::not_found("Task not found")),

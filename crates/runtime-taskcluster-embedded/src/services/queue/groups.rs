@@ -51,10 +51,10 @@ fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
 }
 
 /// Returns a page with status and definition of tasks.
-fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Page<Value> {
+fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Result<Page<Value>, RequestError> {
     call.page(ids.iter()).filter_map(|id| {
         let task = state.tasks.get(id)?;
-        Some(json!({ "status": task.status(), "task": *task.definition }))
+        Ok(task.map(|task| json!({ "status": task.status(), "task": *task.definition })))
     })
 }
 
@@ -63,7 +63,7 @@ fn list_task_group(context: &ServerContext, call: &Call) -> ApiResult {
     call.require_scope(format!("queue:list-task-group:{id}"))?;
     let (body, page) = context.read(|state| {
         let body = describe(state, id)?;
-        Ok::<_, RequestError>((body, page(state, &state.group(id)?.tasks, call)))
+        Ok::<_, RequestError>((body, page(state, &state.group(id)?.tasks, call)?))
     })?;
     Reply::page_in(body, "tasks", &page)
 }
@@ -131,7 +131,7 @@ fn list_dependents(context: &ServerContext, call: &Call) -> ApiResult {
     let page = context.read(|state| {
         state.task(task_id)?;
         let dependents = state.dependents.get(task_id).map(Vec::as_slice);
-        Ok::<_, RequestError>(page(state, dependents.unwrap_or_default(), call))
+        page(state, dependents.unwrap_or_default(), call)
     })?;
     Reply::page_in(json!({ "taskId": task_id }), "tasks", &page)
 }

@@ -79,13 +79,24 @@ fn list_pending_tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let queue = call.param("taskQueueId");
     call.require_scope(format!("queue:pending-list:{queue}"))?;
     let page = context.read(|state| {
-        let runs = state.queues.get(queue).into_iter().flat_map(|queue| queue.iter());
+        let runs = state
+            .queues
+            .get(queue)
+            .into_iter()
+            .flat_map(|queue| queue.iter());
         call.page(runs).filter_map(|(task_id, run_id)| {
             let task = state.tasks.get(task_id)?;
-            let inserted = millis(task.run(*run_id)?.status.scheduled);
-            Some(json!({ "taskId": task_id, "runId": run_id, "task": *task.definition, "inserted": inserted }))
+            Ok(task.and_then(|task| {
+                let inserted = millis(task.run(*run_id)?.status.scheduled);
+                Some(json!({
+                    "taskId": task_id,
+                    "runId": run_id,
+                    "task": *task.definition,
+                    "inserted": inserted,
+                }))
+            }))
         })
-    });
+    })?;
     Reply::page("tasks", &page)
 }
 
@@ -97,17 +108,19 @@ fn list_claimed_tasks(context: &ServerContext, call: &Call) -> ApiResult {
             task.definition.task_queue_id == queue && task.state() == TaskState::Running
         });
         call.page(running).filter_map(|task| {
-            let run = &task.runs.last()?.status;
-            Some(json!({
-                "taskId": task.id,
-                "runId": run.run_id,
-                "workerGroup": run.worker_group,
-                "workerId": run.worker_id,
-                "claimed": millis(run.started?),
-                "task": *task.definition,
+            let run = task.runs.last().map(|run| &run.status);
+            Ok(run.and_then(|run| {
+                Some(json!({
+                    "taskId": task.id,
+                    "runId": run.run_id,
+                    "workerGroup": run.worker_group,
+                    "workerId": run.worker_id,
+                    "claimed": millis(run.started?),
+                    "task": *task.definition,
+                }))
             }))
         })
-    });
+    })?;
     Reply::page("tasks", &page)
 }
 
@@ -127,9 +140,9 @@ fn tasks(context: &ServerContext, call: &Call) -> ApiResult {
     let page = context.read(|state| {
         call.page(ids.iter()).filter_map(|id| {
             let task = state.tasks.get(id)?;
-            Some(json!({ "taskId": task.id, "task": *task.definition }))
+            Ok(task.map(|task| json!({ "taskId": task.id, "task": *task.definition })))
         })
-    });
+    })?;
     Reply::page("tasks", &page)
 }
 
@@ -138,9 +151,9 @@ fn statuses(context: &ServerContext, call: &Call) -> ApiResult {
     let page = context.read(|state| {
         call.page(ids.iter()).filter_map(|id| {
             let task = state.tasks.get(id)?;
-            Some(json!({ "taskId": task.id, "status": task.status() }))
+            Ok(task.map(|task| json!({ "taskId": task.id, "status": task.status() })))
         })
-    });
+    })?;
     Reply::page("statuses", &page)
 }
 

@@ -48,8 +48,10 @@ fn scopes_to_create(task: &Definition) -> Expression {
 fn task(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:get-task:{task_id}"))?;
-    let definition =
-        context.read(|state| state.tasks.get(task_id).map(|task| task.definition.clone()));
+    let definition = context.read(|state| {
+        let task = state.tasks.get(task_id)?;
+        Ok::<_, RequestError>(task.map(|task| task.definition.clone()))
+    })?;
     match definition {
         Some(definition) => Reply::json(&*definition),
         None => Err(unknown_task(task_id, "task has already been submitted")),
@@ -59,7 +61,10 @@ fn task(context: &ServerContext, call: &Call) -> ApiResult {
 fn status(context: &ServerContext, call: &Call) -> ApiResult {
     let task_id = call.param("taskId");
     call.require_scope(format!("queue:status:{task_id}"))?;
-    let status = context.read(|state| state.tasks.get(task_id).map(|task| task.status()));
+    let status = context.read(|state| {
+        let task = state.tasks.get(task_id)?;
+        Ok::<_, RequestError>(task.map(|task| task.status()))
+    })?;
     Reply::task_status(&status.ok_or_else(|| unknown_task(task_id, "task exists"))?)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use runtime_taskcluster_embedded::Taskcluster;
+use runtime_taskcluster_embedded::{ErrorCode, Taskcluster};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -43,4 +43,39 @@ async fn only_listed_tasks_are_read() {
     assert_eq!(id_of(&in_group, "/tasks/0/status/taskId"), expected);
     assert_eq!(id_of(&tasks, "/tasks/0/taskId"), expected);
     assert_eq!(id_of(&statuses, "/statuses/0/taskId"), expected);
+}
+
+#[tokio::test]
+async fn unreadable_task_is_not_replaced() {
+    let folder = folder();
+    let (taskcluster, task_id) = unreadable(&folder).await;
+    let error = taskcluster
+        .create_task(json!({ "taskId": task_id }))
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::InternalServerError, "{error}");
+    let error = taskcluster.status(&task_id).unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("could not be read from the data folder"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn unreadable_task_is_not_unknown() {
+    let folder = folder();
+    let (taskcluster, task_id) = unreadable(&folder).await;
+    let client = Client::root(&taskcluster);
+    let path = format!("/api/queue/v1/task/{task_id}");
+    for part in ["", "/status", "/artifacts", "/runs/0/artifacts/public/a"] {
+        let response = client.get(&format!("{path}{part}")).await;
+        assert_eq!(response.status, 500, "{part}: {:?}", response.body);
+    }
+    for part in ["/rerun", "/runs/0/claim"] {
+        let worker = json!({ "workerGroup": "group", "workerId": "worker" });
+        let body = if part == "/rerun" { json!({}) } else { worker };
+        let response = client.post(&format!("{path}{part}"), body).await;
+        assert_eq!(response.status, 500, "{part}: {:?}", response.body);
+    }
 }
