@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
@@ -51,10 +52,10 @@ impl CommandProcesses {
         Ok((Self::Tracked { tree, child }, output))
     }
 
-    /// Starts another command behind the walls of this one. Without walls, the request is refused.
-    pub(crate) async fn exec(&self, request: ExecRequest) {
+    /// Starts another command behind the walls of this one within a time. Without walls, the request is refused.
+    pub(crate) async fn exec(&self, request: ExecRequest, limit: Duration) {
         if let Self::Walled(command) = self {
-            command.exec(request).await;
+            command.exec(request, limit).await;
         }
     }
 

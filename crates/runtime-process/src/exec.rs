@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use runtime_core::TaskError;
+use runtime_core::{BoxError, TaskError};
 use runtime_sandbox::{
     Isolation, SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize,
 };
@@ -73,12 +73,13 @@ impl ExecContext {
             None => {
                 let limits = self.limits.of_group(INIT_PROCESSES);
                 let sandbox = sandbox.isolation(Isolation::none()).limits(limits);
-                sandbox.cgroup_parents(&self.engine.cgroups).spawn().await
+                let spawned = sandbox.cgroup_parents(&self.engine.cgroups).spawn().await;
+                spawned.map_err(BoxError::from)
             }
         };
-        let child = started.map_err(|error| ExecError::Start {
+        let child = started.map_err(|source| ExecError::Start {
             program: program.clone(),
-            source: error.into(),
+            source,
         })?;
         Ok(attend(child, task_ended))
     }

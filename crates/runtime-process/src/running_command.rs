@@ -33,7 +33,6 @@ const KILLED: Exit = Exit::Signal(9);
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
     watched: WatchedCommand,
-    disk: DiskWatch,
     output: OutputPump,
     kill_sequence: KillSequence,
     context: TaskContext,
@@ -69,7 +68,6 @@ impl RunningCommand {
         }
         Ok(Some(Self {
             watched: processes.watch(&task.engine),
-            disk: DiskWatch::new(task.folder.path().to_owned(), task.limits.disk),
             processes,
             output,
             kill_sequence: task.engine.settings.kill_sequence,
@@ -82,24 +80,26 @@ impl RunningCommand {
         mut self,
         mut deadline: KillDeadline,
         requests: &mut mpsc::Receiver<ExecRequest>,
+        disk: &mut DiskWatch,
     ) -> Result<Exit, BoxError> {
-        let exit = loop {
+        let mut exit = loop {
             tokio::select! {
+                // A command that has ended by itself is not reported as killed.
+                biased;
                 status = self.processes.wait() => break exit_of(status?),
                 () = wait_for_deadline(&mut deadline) => {
                     self.stop(&mut deadline).await?;
                     break Exit::Killed;
                 }
-                reason = must_end(&mut self.watched, &self.disk) => {
+                reason = must_end(&mut self.watched, disk) => {
                     self.context.log_error(reason);
                     self.processes.kill().await?;
                     break KILLED;
                 }
                 // The end of the command is noticed after the start of another one, which may hang.
                 Some(request) = requests.recv() => tokio::select! {
-                    () = self.processes.exec(request) => {}
+                    () = self.processes.exec(request, EXEC_TIMEOUT) => {}
                     () = wait_for_deadline(&mut deadline) => {}
-                    () = tokio::time::sleep(EXEC_TIMEOUT) => {}
                 }
             }
         };
@@ -120,6 +120,16 @@ impl RunningCommand {
             // The author of the task sees only this log. Without the end of the output, no verdict can be explained.
             self.context.log_error(&error);
             return Err(error.into());
+        }
+        // Short commands end before a measurement, and the last files of others are written after it.
+        if exit.success() {
+            tokio::select! {
+                checked = disk.check() => if let Err(reason) = checked {
+                    self.context.log_error(reason);
+                    exit = KILLED;
+                },
+                () = wait_for_deadline(&mut deadline) => exit = Exit::Killed,
+            }
         }
         // A plain "signal 9" does not show that memory ran out.
         if !exit.success() {
@@ -148,7 +158,7 @@ impl RunningCommand {
 }
 
 /// Waits until the command uses too much memory or disk space, and returns the reason.
-async fn must_end(watched: &mut WatchedCommand, disk: &DiskWatch) -> String {
+async fn must_end(watched: &mut WatchedCommand, disk: &mut DiskWatch) -> String {
     tokio::select! {
         reason = watched.must_end() => reason,
         reason = disk.must_end() => reason,

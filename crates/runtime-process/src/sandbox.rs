@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::disk_watch::DiskWatch;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -100,9 +101,13 @@ async fn run_commands(
     mut requests: mpsc::Receiver<ExecRequest>,
 ) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
+    let mut disk = DiskWatch::new(task.folder.path().to_owned(), task.limits.disk);
     for command in &task.commands {
         exit = match RunningCommand::start(command, task, deadline.clone()).await {
-            Ok(Some(run)) => run.finish(deadline.clone(), &mut requests).await?,
+            Ok(Some(run)) => {
+                run.finish(deadline.clone(), &mut requests, &mut disk)
+                    .await?
+            }
             Ok(None) => Exit::Killed,
             Err(failure) if failure.error.is_of_machine() => return Err(failure.error.into()),
             Err(StartFailure { error, reason }) => {

@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use runtime_core::BoxError;
 use runtime_sandbox::{
     SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
 };
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::command_watch::CommandMeter;
 use crate::kill_sequence::KillSignal;
@@ -41,7 +43,7 @@ pub(crate) const INIT_PROCESSES: u64 = 1;
 /// A request to start another command behind the walls of a running one.
 pub(crate) struct ExecRequest {
     pub(crate) command: SandboxCommand,
-    pub(crate) reply: oneshot::Sender<Result<SandboxChild, SpawnError>>,
+    pub(crate) reply: oneshot::Sender<Result<SandboxChild, BoxError>>,
 }
 
 /// A running command behind walls. All its processes are killed when this is dropped.
@@ -99,9 +101,15 @@ impl WalledCommand {
         Ok((started, output))
     }
 
-    /// Starts another command behind the same walls.
-    pub(crate) async fn exec(&self, request: ExecRequest) {
-        let started = self.child.exec(request.command).await;
+    /// Starts another command behind the same walls within a time.
+    pub(crate) async fn exec(&self, request: ExecRequest, limit: Duration) {
+        let started = match timeout(limit, self.child.exec(request.command)).await {
+            Ok(started) => started.map_err(BoxError::from),
+            Err(_) => {
+                let message = format!("it did not start within {limit:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+            }
+        };
         // Fails if nothing waits for it, which drops the command.
         let _ = request.reply.send(started);
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
@@ -26,7 +27,7 @@ impl WalledCommand {
         match *walls {}
     }
 
-    pub(crate) async fn exec(&self, request: ExecRequest) {
+    pub(crate) async fn exec(&self, request: ExecRequest, _: Duration) {
         match request {}
     }
 

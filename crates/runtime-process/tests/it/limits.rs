@@ -122,10 +122,36 @@ async fn exceeded_disk_space_is_explained() {
             assert!(log.contains(expected), "{log}");
             assert!(log.contains(&format!("; the limit is {limit}")), "{log}");
         }
-        let script = "head -c 2M /dev/zero >file; sleep 2.5";
+        let script = "head -c 2M /dev/zero >file";
         let (state, log) = run(engine(), &bed, sh(script)).await;
         assert_eq!(state, "completed", "{log}");
     }
+}
+
+#[tokio::test]
+async fn short_commands_share_disk_space() {
+    for bed in TestBed::each().await {
+        let commands = [
+            "head -c 3M /dev/zero >a",
+            "head -c 3M /dev/zero >b",
+            "echo goes on",
+        ];
+        let commands = commands.map(|script| json!(["sh", "-c", script]));
+        let payload = json!({ "command": commands, "maxDisk": "5 MiB" });
+        let (state, log) = run(bed.engine(), &bed, payload).await;
+        assert_eq!(state, "failed", "{log}");
+        assert!(log.contains("Out of disk space: "), "{log}");
+        assert!(!log.contains("goes on"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn task_cannot_hide_its_folder() {
+    let bed = TestBed::new().await;
+    let payload = with(sh("mv \"$PWD\" \"$PWD.x\"; sleep 600"), "maxDisk", "5 MiB");
+    let (state, log) = run(bed.engine(), &bed, payload).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("has a limit and cannot be measured"), "{log}");
 }
 
 #[tokio::test]
