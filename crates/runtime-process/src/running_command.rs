@@ -147,6 +147,8 @@ impl RunningCommand {
         let budget = remaining(deadline);
         for (signal, timeout) in self.kill_sequence.steps(budget) {
             self.processes.signal(signal);
+            // An earlier move of the deadline left less time.
+            let timeout = timeout.min(remaining(deadline));
             tokio::select! {
                 status = self.processes.wait() => return status.map(drop),
                 () = tokio::time::sleep(timeout) => {}

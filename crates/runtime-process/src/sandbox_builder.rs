@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+#[cfg(unix)]
+use runtime_core::TemporaryFolder;
 use runtime_core::util::is_disk_full;
 use runtime_core::webhook::{Handler, WebHookServer as _};
 use runtime_core::{Environment, MalformedPayloadError, TaskError};
@@ -146,6 +148,12 @@ impl ProcessSandboxBuilder {
     #[cfg(unix)]
     pub fn input(&mut self, file: impl Into<PathBuf>) {
         self.task.input = Some(file.into());
+    }
+
+    /// Keeps the folder of the task on disk until the result is dropped.
+    #[cfg(unix)]
+    pub(crate) fn keep_folder(&self) -> Arc<TemporaryFolder> {
+        self.task.folder.keep()
     }
 
     /// Sets the working directory of the commands.

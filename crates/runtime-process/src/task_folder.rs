@@ -3,16 +3,17 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use runtime_core::{MalformedPayloadError, StorageReservation, TemporaryFolder, TemporaryStorage};
 use runtime_worker::{ExtractError, FolderAccess};
 
 use crate::input_copy::{InputCopy, InputCopyError};
 
-/// The working directory of a task. It is removed when this is dropped.
+/// The working directory of a task. It is removed when this and all that keep it are dropped.
 #[derive(Debug)]
 pub(crate) struct TaskFolder {
-    folder: TemporaryFolder,
+    folder: Arc<TemporaryFolder>,
     /// The canonical paths of attached folders.
     attached: Vec<(PathBuf, FolderAccess)>,
     /// Copies to make before the task starts. An empty file or folder is a placeholder for each.
@@ -24,7 +25,7 @@ pub(crate) struct TaskFolder {
 impl TaskFolder {
     pub(crate) fn create(storage: &TemporaryStorage) -> io::Result<Self> {
         Ok(Self {
-            folder: storage.new_folder("task")?,
+            folder: Arc::new(storage.new_folder("task")?),
             attached: Vec::new(),
             copies: Vec::new(),
             quota: None,
@@ -33,6 +34,12 @@ impl TaskFolder {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Keeps the folder on disk until the result is dropped.
+    #[cfg(unix)]
+    pub(crate) fn keep(&self) -> Arc<TemporaryFolder> {
+        Arc::clone(&self.folder)
     }
 
     /// Returns the canonical paths of attached folders.

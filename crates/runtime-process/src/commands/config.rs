@@ -27,7 +27,8 @@ pub struct CommandsConfig {
     pub run: Vec<String>,
     /// The program that asks a running task to end, before `run` receives signals. Default: none.
     pub kill: Vec<String>,
-    /// The program that cleans up after each task, also if `prepare` failed. Default: none.
+    /// The program that cleans up after each task that started, also if `prepare` or `run` failed, but not if the worker
+    /// died. Default: none.
     pub cleanup: Vec<String>,
     /// The environment variables of all programs. Default: none.
     pub env: BTreeMap<String, String>,
@@ -38,7 +39,8 @@ pub struct CommandsConfig {
     /// The time that `run` has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
     #[serde(with = "DurationText")]
     pub terminate_timeout: Duration,
-    /// The time that `cleanup` has before it is killed. Default: 1 min.
+    /// The time that `cleanup` has before it is killed. That of a killed task has only what is left of the task's time, if
+    /// that is less. Default: 1 min.
     #[serde(with = "DurationText")]
     pub cleanup_timeout: Duration,
 }

@@ -212,6 +212,7 @@ impl SandboxBuilder for CommandsBuilder {
         let mut run = self.builder.copy_inputs().await?;
         run.input(self.payload.path());
         run.command(&programs.run)?;
+        let folder = run.keep_folder();
         let stages = Stages {
             prepare,
             run,
@@ -219,6 +220,7 @@ impl SandboxBuilder for CommandsBuilder {
             cleanup,
             cleanup_timeout: programs.cleanup_timeout,
             context: self.run.context.clone(),
+            folder,
             _payload: self.payload,
         };
         Ok(Arc::new(CommandsSandbox::start(stages)))

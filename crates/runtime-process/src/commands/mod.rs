@@ -3,6 +3,8 @@
 mod config;
 mod engine;
 mod sandbox;
+#[cfg(test)]
+mod tests;
 
 pub use self::config::{CommandsConfig, CommandsConfigError};
 pub use self::engine::CommandsEngine;

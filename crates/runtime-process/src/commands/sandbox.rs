@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::clock::instant_after;
-use runtime_core::{TaskContext, TaskError, TemporaryFile, error_chain};
+use runtime_core::{TaskContext, TaskError, TemporaryFile, TemporaryFolder, error_chain};
 use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder as _};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
 
 use crate::sandbox_builder::ProcessSandboxBuilder;
 
@@ -22,6 +22,8 @@ pub(super) struct Stages {
     pub(super) cleanup: Option<ProcessSandboxBuilder>,
     pub(super) cleanup_timeout: Duration,
     pub(super) context: TaskContext,
+    /// The folder of the task. `cleanup` starts in it too, also after a `run` without a result.
+    pub(super) folder: Arc<TemporaryFolder>,
     /// The standard input of the programs.
     pub(super) _payload: TemporaryFile,
 }
@@ -93,22 +95,23 @@ impl Stages {
             cleanup,
             cleanup_timeout,
             context,
+            folder,
             _payload,
         } = self;
-        // It owns the folder of the task, in which `cleanup` starts too.
-        let mut run = Some(run);
-        let result = run_to_end(prepare, &mut run, kill, &mut deadline).await;
+        let result = run_to_end(prepare, run, kill, &mut deadline).await;
         if let Some(cleanup) = cleanup {
             clean_up(cleanup, cleanup_timeout, &context, &mut deadline).await;
         }
+        // Without a result, this removes the folder. The only possible error is a panic.
+        let _ = spawn_blocking(move || drop(folder)).await;
         result
     }
 }
 
-/// Runs the programs `prepare` and `run`. Takes `run` if that starts.
+/// Runs the programs `prepare` and `run`.
 async fn run_to_end(
     prepare: Option<ProcessSandboxBuilder>,
-    run: &mut Option<ProcessSandboxBuilder>,
+    run: ProcessSandboxBuilder,
     kill: Option<ProcessSandboxBuilder>,
     deadline: &mut Deadline,
 ) -> Result<Arc<dyn ResultSet>, TaskError> {
@@ -123,9 +126,6 @@ async fn run_to_end(
             }
         }
     }
-    let run = run
-        .take()
-        .ok_or_else(|| TaskError::other("the task has run"))?;
     run_program(run, kill, deadline).await
 }
 
@@ -136,28 +136,36 @@ async fn clean_up(
     context: &TaskContext,
     deadline: &mut Deadline,
 ) {
-    let run = async {
-        let sandbox = Box::new(builder).start().await?;
-        Ok::<_, TaskError>(sandbox.wait().await?.exit())
+    let problem = match Box::new(builder).start().await {
+        Ok(sandbox) => problem_of_cleanup(&*sandbox, limit, deadline).await,
+        Err(error) => Some(error_chain(&error)),
     };
-    // A task that is killed leaves only a part of its time.
-    let killed_for_long = async {
-        // An error means that the sandbox was dropped, which aborts this.
-        let _ = deadline.wait_for(Option::is_some).await;
-        sleep(remaining(deadline)).await;
-    };
+    if let Some(problem) = problem {
+        context.log_error(format_args!(
+            "The program `cleanup` of this worker failed: {problem}"
+        ));
+    }
+}
+
+/// Waits for the end of the program `cleanup`, which it ends after the limit. Returns the reason of a failure.
+async fn problem_of_cleanup(
+    sandbox: &dyn Sandbox,
+    limit: Duration,
+    deadline: &mut Deadline,
+) -> Option<String> {
     let problem = tokio::select! {
-        ended = run => match ended {
-            Ok(Exit::Code(0)) => return,
-            Ok(exit) => exit.to_string(),
-            Err(error) => error_chain(&error),
+        ended = sandbox.wait() => return match ended.map(|it| it.exit()) {
+            Ok(Exit::Code(0)) => None,
+            Ok(exit) => Some(exit.to_string()),
+            Err(error) => Some(error_chain(&error)),
         },
         () = sleep(limit) => format!("it did not end within {limit:?}"),
-        () = killed_for_long => "the task was killed, and no time was left".to_owned(),
+        // A task that is killed leaves only a part of its time.
+        () = killed_for(deadline, 1) => "the task was killed, and no time was left".to_owned(),
     };
-    context.log_error(format_args!(
-        "The program `cleanup` of this worker failed: {problem}"
-    ));
+    // The task ends after its last process.
+    sandbox.kill(Duration::ZERO).await;
+    Some(problem)
 }
 
 /// Runs a program to its end. If the task is killed, `kill` runs first, and then the program receives signals.
@@ -186,16 +194,36 @@ async fn run_program(
         tokio::select! {
             result = sandbox.wait() => return killed(result),
             // Signals follow.
-            _ = timeout(remaining(deadline) / 3, ask) => {}
+            _ = ask => {}
+            () = killed_for(deadline, 3) => {}
         }
     }
-    sandbox.kill(remaining(deadline) / 2).await;
+    loop {
+        tokio::select! {
+            () = sandbox.kill(remaining(deadline) / 2) => break,
+            // Less time is left.
+            Ok(()) = deadline.changed() => {}
+        }
+    }
     killed(sandbox.wait().await)
 }
 
+/// Waits until the task is killed and a part of the time that it then has has passed. The deadline may move meanwhile.
+async fn killed_for(deadline: &mut Deadline, parts: u32) {
+    // An error means that the sandbox was dropped, which aborts this.
+    let _ = deadline.wait_for(Option::is_some).await;
+    loop {
+        let part = remaining(deadline) / parts;
+        tokio::select! {
+            () = sleep(part) => return,
+            Ok(()) = deadline.changed() => {}
+        }
+    }
+}
+
 /// Returns the time that a killed task has left.
-fn remaining(deadline: &Deadline) -> Duration {
-    let deadline = *deadline.borrow();
+fn remaining(deadline: &mut Deadline) -> Duration {
+    let deadline = *deadline.borrow_and_update();
     deadline.map_or(Duration::ZERO, |deadline| {
         deadline.saturating_duration_since(Instant::now())
     })
