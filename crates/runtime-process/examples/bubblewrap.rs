@@ -32,8 +32,8 @@ struct Payload {
 /// Without folders, which are links to paths outside, and without further commands, which bubblewrap would not contain.
 const CAPABILITIES: [Capability; 2] = [Capability::EnvVars, Capability::Copies];
 
-/// The arguments of bubblewrap before those about the folder of the task.
-const WALLS: &str = "bwrap --unshare-all --die-with-parent --ro-bind /usr /usr --ro-bind-try /lib /lib \
+/// Bubblewrap and its arguments before those about the task.
+const WALLS: &str = "/usr/bin/bwrap --unshare-all --die-with-parent --ro-bind /usr /usr --ro-bind-try /lib /lib \
      --ro-bind-try /lib64 /lib64 --ro-bind /bin /bin --proc /proc --dev /dev --tmpfs /tmp";
 
 #[async_trait]
@@ -60,13 +60,14 @@ impl Engine for Bubblewrap {
     ) -> Result<Box<dyn SandboxBuilder>, TaskError> {
         let payload: Payload = run.payload_as()?;
         let mut builder = self.processes.new_builder(run, &CAPABILITIES).await?;
-        for (name, value) in &payload.env {
-            builder.set_payload_env(name, value)?;
-        }
         let folder = builder.folder().display().to_string();
         let own_folder = ["--bind", &folder, &folder, "--chdir", &folder];
+        // Inside only: `set_payload_env` would let `LD_PRELOAD` of a task run its code in bubblewrap, before the walls.
+        let env = payload.env.iter();
+        let env = env.flat_map(|(name, value)| ["--setenv", name, value]);
         let script = ["sh", "-c", &payload.script];
-        builder.command(WALLS.split_whitespace().chain(own_folder).chain(script))?;
+        let command = WALLS.split_whitespace().chain(own_folder).chain(env);
+        builder.command(command.chain(script))?;
         Ok(Box::new(builder))
     }
 }
