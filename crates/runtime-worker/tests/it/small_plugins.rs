@@ -64,7 +64,9 @@ mod usage {
     async fn usage_of_cancelled_task_is_logged() {
         let bed = TestBed::new().await;
         let marker = bed.marker("started");
-        let task_id = bed.create(sh(&format!("echo > {}; exec sleep 600", marker.display())));
+        // The worker has to know of the start: a command that is cancelled before has no usage.
+        let script = format!("sleep 1; echo > {}; exec sleep 600", marker.display());
+        let task_id = bed.create(sh(&script));
         let running = bed.start(bed.worker().plugin(ResourceUsage::new()));
         bed.wait_for_file(&marker).await;
         bed.cancel(&task_id);
