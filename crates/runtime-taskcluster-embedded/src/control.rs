@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -56,7 +56,7 @@ pub(crate) async fn handle(context: &ServerContext, request: Request<Incoming>) 
         Ok(body) => Reply::json(&body),
         Err(error) => {
             Reply::json(&json!({ "code": error.code.to_string(), "message": error.message }))
-                .map(|reply| reply.with_status(StatusCode::BAD_REQUEST))
+                .map(|reply| reply.with_status(error.status_code()))
         }
     };
     reply.ok()
@@ -84,6 +84,7 @@ fn advance(context: &ServerContext, change: ClockChange) -> Result<Value, Reques
     let by = Duration::try_from_secs_f64(change.advance)
         .map_err(|error| RequestError::input(error.to_string()))?;
     context.advance(by);
+    context.check_storage()?;
     Ok(clock(context))
 }
 

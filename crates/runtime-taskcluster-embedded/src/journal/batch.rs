@@ -44,10 +44,6 @@ impl Batch {
         self.bytes.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Adds the value of an entity.
     pub(crate) fn put(
         &mut self,

@@ -82,24 +82,25 @@ impl Journal {
         Ok((journal, contents.entries))
     }
 
-    /// Returns an empty batch for the end of the file.
-    pub(crate) fn batch(&self) -> Batch {
-        Batch::new(self.len)
-    }
-
-    /// Appends a batch.
+    /// Appends the records that `write` adds to a batch.
     ///
     /// After an error, later ones are refused: they could follow an incomplete record, or be based on lost changes.
-    pub(crate) fn append(&mut self, batch: Batch) -> io::Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        write: impl FnOnce(&mut Batch) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.is_broken {
             return Err(io::Error::other("an earlier write has failed"));
         }
+        self.is_broken = true;
+        let mut batch = Batch::new(self.len);
+        write(&mut batch)?;
         let bytes = batch.into_bytes();
-        if let Err(error) = self.write(&bytes) {
-            self.is_broken = true;
-            return Err(error);
+        if !bytes.is_empty() {
+            self.write(&bytes)?;
+            self.len += bytes.len() as u64;
         }
-        self.len += bytes.len() as u64;
+        self.is_broken = false;
         Ok(())
     }
 

@@ -103,7 +103,7 @@ impl State {
     /// After an error, the journal has an earlier state than the memory.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         let Some(mut journal) = self.journal.take() else {
-            self.tables().into_iter().for_each(Stored::clear_changes);
+            self.tables().into_iter().for_each(Stored::changes_saved);
             return Ok(());
         };
         let saved = self.save_to(&mut journal);
@@ -112,13 +112,12 @@ impl State {
     }
 
     fn save_to(&mut self, journal: &mut Journal) -> io::Result<()> {
-        let mut batch = journal.batch();
-        for table in self.tables() {
-            table.write_changes(&mut batch)?;
-        }
-        if !batch.is_empty() {
-            journal.append(batch)?;
-        }
+        let mut tables = self.tables();
+        journal.append(|batch| {
+            let mut tables = tables.iter_mut();
+            tables.try_for_each(|table| table.write_changes(batch))
+        })?;
+        tables.into_iter().for_each(Stored::changes_saved);
         if journal.is_rewrite_due() {
             let mut tables = self.tables();
             let rewritten = journal.rewrite(|rewrite| {

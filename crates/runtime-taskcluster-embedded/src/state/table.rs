@@ -17,14 +17,14 @@ pub(super) trait Stored {
     /// Adds an entity of the journal. Key and value are JSON.
     fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()>;
 
-    /// Adds the entities that changed since the last call to a batch.
+    /// Adds the entities that have changed and are not saved to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
 
     /// Adds all entities to a new journal, which may not become the journal.
     fn write_all(&mut self, rewrite: &mut Rewrite) -> io::Result<()>;
 
-    /// Forgets which entities changed.
-    fn clear_changes(&mut self);
+    /// Is called after the batch was written, or instead if there is no journal.
+    fn changes_saved(&mut self);
 }
 
 /// A map whose changes are recorded. Reads are those of the map.
@@ -98,10 +98,10 @@ where
     }
 
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()> {
-        while let Some(key) = self.changed.pop_first() {
-            match self.entries.get(&key) {
-                Some(value) => drop(batch.put(self.name, &key, value)?),
-                None => batch.remove(self.name, &key)?,
+        for key in &self.changed {
+            match self.entries.get(key) {
+                Some(value) => drop(batch.put(self.name, key, value)?),
+                None => batch.remove(self.name, key)?,
             }
         }
         Ok(())
@@ -115,7 +115,7 @@ where
         Ok(())
     }
 
-    fn clear_changes(&mut self) {
+    fn changes_saved(&mut self) {
         self.changed.clear();
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Tasks {
     names: HashSet<Arc<str>>,
     changed: BTreeSet<Arc<str>>,
     journal: Option<JournalReader>,
-    /// The positions in the new file of a rewrite.
+    /// The positions of the resolved tasks in the current batch or rewrite, before it is complete.
     written: Vec<(Arc<str>, Span)>,
     /// The links of restored tasks, until the state has them.
     links: Vec<TaskLinks>,
@@ -237,24 +237,14 @@ impl Stored for Tasks {
     }
 
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()> {
-        while let Some(id) = self.changed.pop_first() {
-            let Some(task) = self.in_memory.get(&id) else {
+        for id in &self.changed {
+            let Some(task) = self.in_memory.get(id) else {
                 continue;
             };
-            let value = batch.put(TASKS, &*id, task)?;
-            let state = task.state();
-            if !state.is_resolved() {
-                continue;
+            let position = batch.put(TASKS, &**id, task)?;
+            if task.state().is_resolved() {
+                self.written.push((Arc::clone(id), position));
             }
-            let definition = Arc::clone(&task.definition);
-            let stored = StoredTask {
-                value,
-                created: definition.created,
-                task_queue_id: self.shared_name(&definition.task_queue_id),
-                state,
-            };
-            self.in_memory.remove(&id);
-            self.stored.insert(id, stored);
         }
         Ok(())
     }
@@ -274,8 +264,21 @@ impl Stored for Tasks {
         Ok(())
     }
 
-    fn clear_changes(&mut self) {
+    fn changes_saved(&mut self) {
         self.changed.clear();
+        // Only now: a position that was not written could not be read.
+        for (id, value) in std::mem::take(&mut self.written) {
+            let Some(task) = self.in_memory.remove(&id) else {
+                continue;
+            };
+            let stored = StoredTask {
+                value,
+                created: task.definition.created,
+                task_queue_id: self.shared_name(&task.definition.task_queue_id),
+                state: task.state(),
+            };
+            self.stored.insert(id, stored);
+        }
     }
 }
 

@@ -50,6 +50,8 @@ impl Taskcluster {
     }
 
     /// Moves the clock forward, and returns after the claims and deadlines up to then have expired.
+    ///
+    /// If that could not be stored, [`status`](Self::status) and the later calls fail.
     pub fn advance(&self, by: Duration) {
         self.context.advance(by);
     }
@@ -79,10 +81,16 @@ impl Taskcluster {
     ///
     /// # Errors
     ///
-    /// Fails if the task does not exist.
+    /// Fails if the task does not exist, and if an earlier change could not be stored in the
+    /// [data folder](TaskclusterBuilder::data_dir).
     pub fn status(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
         self.context
-            .read(|state| state.task(task_id).map(|task| task.status()))
+            .read(|state| self.stored_status(state, task_id))
+    }
+
+    fn stored_status(&self, state: &State, task_id: &str) -> Result<TaskSnapshot, RequestError> {
+        self.context.check_storage()?;
+        Ok(state.task(task_id)?.status())
     }
 
     /// Returns the definition of a task, as the queue sends it to workers.
@@ -101,7 +109,7 @@ impl Taskcluster {
     ///
     /// # Errors
     ///
-    /// Fails if the task does not exist.
+    /// Fails if the task does not exist, and if a change could not be stored.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +120,7 @@ impl Taskcluster {
         predicate: impl Fn(&TaskSnapshot) -> bool,
     ) -> Result<TaskSnapshot, RequestError> {
         // An unknown task ends the wait with an error: it might never be created.
-        let find = |state: &State| match state.task(task_id).map(|task| task.status()) {
+        let find = |state: &State| match self.stored_status(state, task_id) {
             Ok(status) => predicate(&status).then_some(Ok(status)),
             Err(error) => Some(Err(error)),
         };
@@ -123,7 +131,7 @@ impl Taskcluster {
     ///
     /// # Errors
     ///
-    /// Fails if the task does not exist.
+    /// Fails if the task does not exist, and if a change could not be stored.
     ///
     /// # Cancel safety
     ///

@@ -109,7 +109,7 @@ impl Taskcluster {
     ///
     /// # Errors
     ///
-    /// Fails if the worker does not exist.
+    /// Fails if the worker does not exist, and if the change could not be stored.
     pub fn terminate_worker(
         &self,
         worker_pool_id: &str,
@@ -118,7 +118,7 @@ impl Taskcluster {
         reason: &str,
     ) -> Result<(), RequestError> {
         let key = worker_key(worker_pool_id, worker_group, worker_id);
-        self.context.update(|state| {
+        let found = self.context.update(|state| {
             let worker = state.pools.workers.get_mut(&key);
             let worker = worker.ok_or_else(|| {
                 RequestError::not_found(format!(
@@ -127,7 +127,9 @@ impl Taskcluster {
             })?;
             worker.terminate = Some(reason.to_owned());
             Ok(())
-        })
+        });
+        self.context.check_storage()?;
+        found
     }
 
     /// Returns the errors that the workers of a pool have reported.

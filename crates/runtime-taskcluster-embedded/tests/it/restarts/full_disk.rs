@@ -7,11 +7,12 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use runtime_taskcluster_embedded::RequestError;
 use serde_json::json;
 
 use super::{restart, start};
 use crate::support::artifacts::{HOUR, put, put_url};
-use crate::support::{Client, create, later};
+use crate::support::{Client, QUEUE, create, later};
 
 /// The data folder below the folder of the process.
 const FOLDER: &str = "state";
@@ -97,4 +98,50 @@ async fn upload_object_until_the_disk_is_full() {
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
         .collect();
     assert_eq!(contents, [(stored - 1).to_string()]);
+}
+
+#[test]
+fn failed_write_is_reported_by_the_library() {
+    run_with_small_files("cancel_until_the_disk_is_full");
+}
+
+#[tokio::test]
+#[ignore = "the test above runs it with a limit for files"]
+async fn cancel_until_the_disk_is_full() {
+    let taskcluster = start(FOLDER).await;
+    taskcluster.add_static_worker(QUEUE, "group", "worker", "proof");
+    let tasks: Vec<_> = (0..10).map(|_| create(&taskcluster, json!({}))).collect();
+    for n in 0.. {
+        assert!(n < MAX_UPLOADS, "the limit has no effect");
+        taskcluster.set_secret("a", json!({ "n": n }));
+        if taskcluster.status(&tasks[0]).is_err() {
+            break;
+        }
+    }
+    let is_reported = |error: RequestError| {
+        let text = error.message;
+        assert!(
+            text.contains("could not be written to the data folder"),
+            "{text}"
+        );
+    };
+    is_reported(
+        taskcluster
+            .wait_until_resolved(&tasks[0])
+            .await
+            .unwrap_err(),
+    );
+    is_reported(taskcluster.cancel_task(&tasks[0]).unwrap_err());
+    is_reported(
+        taskcluster
+            .terminate_worker(QUEUE, "group", "worker", "r")
+            .unwrap_err(),
+    );
+    let client = Client::root(&taskcluster);
+    let clock = client.post("/control/clock", json!({ "advance": 86400 }));
+    assert_eq!(clock.await.status, 500);
+    // All are resolved in memory now, and none was replaced by a record that was never written.
+    for task_id in &tasks {
+        assert_eq!(taskcluster.task(task_id).unwrap()["taskQueueId"], QUEUE);
+    }
 }
