@@ -11,6 +11,9 @@ use serde::Serialize;
 /// The start of the line that ends a batch.
 pub(super) const COMMIT_START: &[u8] = b"commit\t";
 
+/// The longest line, in bytes. Payloads have at most 10 MiB, which the format of numbers can multiply.
+pub(super) const MAX_LINE_LEN: usize = if cfg!(test) { 1024 } else { 256 * 1024 * 1024 };
+
 /// The position of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -51,10 +54,10 @@ impl Batch {
         key: &(impl Serialize + ?Sized),
         value: &impl Serialize,
     ) -> io::Result<Span> {
-        self.start_record(table, key)?;
+        let record = self.start_record(table, key)?;
         let start = self.bytes.len();
         serde_json::to_writer(&mut self.bytes, value)?;
-        self.end_record(start)
+        self.end_record(record, start)
     }
 
     /// Adds a value that is JSON already.
@@ -64,10 +67,10 @@ impl Batch {
         key: &(impl Serialize + ?Sized),
         value: &[u8],
     ) -> io::Result<Span> {
-        self.start_record(table, key)?;
+        let record = self.start_record(table, key)?;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.end_record(start)
+        self.end_record(record, start)
     }
 
     /// Adds the removal of an entity.
@@ -81,17 +84,25 @@ impl Batch {
         Ok(())
     }
 
-    fn start_record(&mut self, table: &str, key: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    /// Adds table and key, and returns the start of the record.
+    fn start_record(&mut self, table: &str, key: &(impl Serialize + ?Sized)) -> io::Result<usize> {
+        let record = self.bytes.len();
         self.bytes.extend_from_slice(table.as_bytes());
         self.bytes.push(b'\t');
         serde_json::to_writer(&mut self.bytes, key)?;
         self.bytes.push(b'\t');
-        Ok(())
+        Ok(record)
     }
 
-    fn end_record(&mut self, start: usize) -> io::Result<Span> {
+    /// Ends a record whose value starts at `start`.
+    fn end_record(&mut self, record: usize, start: usize) -> io::Result<Span> {
         let len = u32::try_from(self.bytes.len() - start).map_err(io::Error::other)?;
         self.bytes.push(b'\n');
+        if self.bytes.len() - record > MAX_LINE_LEN {
+            // The next start would reject the whole journal.
+            let problem = format!("a record has more than {MAX_LINE_LEN} bytes");
+            return Err(io::Error::other(problem));
+        }
         let offset = self.start + start as u64;
         Ok(Span { offset, len })
     }

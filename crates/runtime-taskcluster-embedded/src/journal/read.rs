@@ -1,16 +1,13 @@
 //! Reads a journal.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 use std::str;
 
 use flate2::Crc;
 
-use super::batch::{COMMIT_START, Span, checksum_text};
+use super::batch::{COMMIT_START, MAX_LINE_LEN, Span, checksum_text};
 use super::{HEADER, OpenJournalError};
-
-/// The longest line. Payloads have at most 10 MiB, which escapes can multiply.
-const MAX_LINE_LEN: u64 = 256 * 1024 * 1024;
 
 /// A journal that is not as it was written.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +58,7 @@ pub(super) struct Contents {
 pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalError> {
     let mut contents = Contents::default();
     let mut header = Vec::new();
-    let is_complete = next_line(reader, &mut header)?;
+    let is_complete = next_line(reader, 0, &mut header)?;
     if !is_complete && HEADER.starts_with(&header) {
         // A new file, or one whose server was killed at once. Any other text is of somebody else.
         return Ok(contents);
@@ -72,7 +69,8 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
     let (mut live, mut batch, mut line_starts) = (HashMap::new(), Vec::new(), Vec::new());
     loop {
         let line_start = batch.len();
-        if !next_line(reader, &mut batch)? {
+        let position = contents.committed_len + line_start as u64;
+        if !next_line(reader, position, &mut batch)? {
             break;
         }
         let line = &batch[line_start..];
@@ -93,9 +91,7 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
             batch.clear();
         } else {
             // Now, because the last batch has no commit if its last line is damaged.
-            parse(line).map_err(|problem| {
-                DamagedJournal::new(contents.committed_len + line_start as u64, problem)
-            })?;
+            parse(line).map_err(|problem| DamagedJournal::new(position, problem))?;
             line_starts.push(line_start);
         }
     }
@@ -131,11 +127,18 @@ fn add_record(
     Ok(())
 }
 
-/// Adds a line with its end. Returns `false` at the end of the file, or if it ends within the line.
-fn next_line(reader: &mut impl BufRead, lines: &mut Vec<u8>) -> io::Result<bool> {
-    let len = reader.take(MAX_LINE_LEN).read_until(b'\n', lines)?;
-    if len as u64 == MAX_LINE_LEN {
-        return Err(io::Error::other("the journal has a line that is too long"));
+/// Adds the line at a position with its end. Returns `false` at the end of the file, or if it ends within the line.
+fn next_line(
+    reader: &mut impl BufRead,
+    position: u64,
+    lines: &mut Vec<u8>,
+) -> Result<bool, OpenJournalError> {
+    let len = reader
+        .take(MAX_LINE_LEN as u64 + 1)
+        .read_until(b'\n', lines)?;
+    if len > MAX_LINE_LEN {
+        let problem = format!("the line has more than {MAX_LINE_LEN} bytes");
+        return Err(DamagedJournal::new(position, problem).into());
     }
     Ok(len > 0 && lines.ends_with(b"\n"))
 }
@@ -205,6 +208,36 @@ mod tests {
         let mut keys: Vec<u8> = contents.entries.iter().map(key).collect();
         keys.sort_unstable();
         keys
+    }
+
+    #[test]
+    fn longest_record_is_read() {
+        let mut batch = Batch::new(HEADER.len() as u64);
+        // The key has three bytes, and so have quotes and line break.
+        let rest = MAX_LINE_LEN - "things\t\"a\"\t".len() - 3;
+        batch.put("things", "a", &"x".repeat(rest)).unwrap();
+        let bytes = [HEADER, &batch.into_bytes()].concat();
+        assert_eq!(read(&mut &bytes[..]).unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn longer_record_is_not_written() {
+        let mut batch = Batch::new(HEADER.len() as u64);
+        let rest = MAX_LINE_LEN - "things\t\"a\"\t".len() - 2;
+        let error = batch.put("things", "a", &"x".repeat(rest)).unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
+    }
+
+    #[test]
+    fn long_line_is_damage_at_its_start() {
+        let mut batch = Batch::new(HEADER.len() as u64);
+        batch.put("things", "a", &1).unwrap();
+        let start = [HEADER, &batch.into_bytes()].concat();
+        let bytes = [&start[..], &[b'x'; 2 * MAX_LINE_LEN]].concat();
+        match read(&mut &bytes[..]) {
+            Err(OpenJournalError::Damaged(error)) => assert_eq!(error.offset, start.len() as u64),
+            other => panic!("{other:?}"),
+        }
     }
 
     proptest! {

@@ -13,6 +13,8 @@ use crate::time::{after, millis};
 
 /// The time after an exception in which a worker may still declare artifacts.
 const EXCEPTION_GRACE_PERIOD: Duration = Duration::from_secs(25 * 60);
+/// The size of the texts of all artifacts of a task, in bytes. The journal stores them with the task in one record.
+const MAX_TEXT_SIZE: usize = 16 * 1024 * 1024;
 /// The time by which the expiry of an artifact may lie in the past.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(15 * 60);
 
@@ -23,7 +25,7 @@ impl Task {
         run.ok_or_else(unknown_run)
     }
 
-    /// Fails if the run or the expiry do not allow an artifact.
+    /// Fails if the run, the expiry or the size do not allow an artifact.
     pub(crate) fn check_artifact(
         &self,
         run_id: u32,
@@ -31,7 +33,23 @@ impl Task {
         now: Timestamp,
     ) -> Result<(), RequestError> {
         check_expiry(new, self.definition.expires, now)?;
-        self.check_accepts_artifacts(run_id, now)
+        self.check_accepts_artifacts(run_id, now)?;
+        self.check_text_size(run_id, new)
+    }
+
+    fn check_text_size(&self, run_id: u32, new: &DeclaredArtifact) -> Result<(), RequestError> {
+        let replaced = self
+            .run(run_id)
+            .and_then(|run| run.artifacts.get(&new.name));
+        let all = self.runs.iter().flat_map(|run| run.artifacts.values());
+        let size: usize = all.map(DeclaredArtifact::text_size).sum();
+        let others = size - replaced.map_or(0, DeclaredArtifact::text_size);
+        if others + new.text_size() <= MAX_TEXT_SIZE {
+            return Ok(());
+        }
+        Err(RequestError::input(format!(
+            "The names, URLs and messages of all artifacts of a task may have at most {MAX_TEXT_SIZE} bytes"
+        )))
     }
 
     /// Stores an artifact if an earlier declaration allows it.

@@ -1,5 +1,7 @@
 //! Worker pools and the static workers that may register.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,12 +10,16 @@ use super::secret_text::SecretText;
 use super::table::Table;
 use crate::time::millis;
 
+/// The number of recent errors that are stored for a pool.
+const MAX_ERRORS: usize = 100;
+
 /// A worker pool.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WorkerPool {
     /// The definition with the fields that responses add.
     pub(crate) definition: Value,
-    pub(crate) errors: Vec<Value>,
+    /// The most recent ones, oldest first.
+    pub(crate) errors: VecDeque<Value>,
 }
 
 impl WorkerPool {
@@ -31,8 +37,16 @@ impl WorkerPool {
         }
         Self {
             definition,
-            errors: Vec::new(),
+            errors: VecDeque::new(),
         }
+    }
+
+    /// Adds an error that a worker reports.
+    pub(crate) fn add_error(&mut self, error: Value) {
+        while self.errors.len() >= MAX_ERRORS {
+            self.errors.pop_front();
+        }
+        self.errors.push_back(error);
     }
 }
 

@@ -132,12 +132,13 @@ impl Taskcluster {
         found
     }
 
-    /// Returns the errors that the workers of a pool have reported.
+    /// Returns the last 100 errors that the workers of a pool have reported, oldest first.
     #[must_use]
     pub fn worker_errors(&self, worker_pool_id: &str) -> Vec<Value> {
         self.context.read(|state| {
             let pool = state.pools.by_id.get(worker_pool_id);
-            pool.map(|pool| pool.errors.clone()).unwrap_or_default()
+            pool.map(|pool| pool.errors.iter().cloned().collect())
+                .unwrap_or_default()
         })
     }
 

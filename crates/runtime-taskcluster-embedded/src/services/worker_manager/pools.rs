@@ -13,6 +13,9 @@ use crate::slugid::slugid;
 use crate::state::pools::{PoolWorker, WorkerKey, WorkerPool};
 use crate::time::millis;
 
+/// The size of `extra` of an error, in bytes. The journal stores a pool with its errors in one record.
+const MAX_EXTRA_SIZE: usize = 64 * 1024;
+
 const POOL_PATH: &str = "/worker-pool/<workerPoolId>";
 const WORKER_PATH: &str = "/workers/<workerPoolId>/<workerGroup>/<workerId>";
 
@@ -199,6 +202,10 @@ fn report_error(context: &ServerContext, call: &Call) -> ApiResult {
         Expression::scope(format!("assume:worker-id:{group}/{id}")),
     ]))?;
     let mut extra = call.payload["extra"].clone();
+    if extra.to_string().len() > MAX_EXTRA_SIZE {
+        let message = format!("`extra` may have at most {MAX_EXTRA_SIZE} bytes");
+        return Err(RequestError::input(message));
+    }
     extra["workerGroup"] = json!(group);
     extra["workerId"] = json!(id);
     let error = json!({
@@ -213,7 +220,7 @@ fn report_error(context: &ServerContext, call: &Call) -> ApiResult {
     context.update(|state| {
         let pool = state.pools.by_id.get_mut(&pool.to_owned());
         let pool = pool.ok_or_else(pool_not_found)?;
-        pool.errors.push(error.clone());
+        pool.add_error(error.clone());
         Ok::<_, RequestError>(())
     })?;
     Reply::json(&error)

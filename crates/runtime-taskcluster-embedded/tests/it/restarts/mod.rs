@@ -4,6 +4,7 @@ mod full_disk;
 mod journal;
 mod nesting;
 mod services;
+mod sizes;
 mod unreadable;
 
 use std::fs;

@@ -1,0 +1,70 @@
+//! The size of records: no task or pool grows until its record cannot be read.
+
+use serde_json::json;
+
+use super::{folder, restart, start};
+use crate::support::artifacts::HOUR;
+use crate::support::{Client, create, later};
+
+#[tokio::test]
+async fn too_large_artifacts_are_refused() {
+    let folder = folder();
+    let taskcluster = start(&folder).await;
+    let task_id = create(&taskcluster, json!({}));
+    let (_, worker) = Client::root(&taskcluster).claim_one().await;
+    let reference = |len: usize| {
+        let url = format!("https://example.com/{}", "x".repeat(len));
+        json!({
+            "storageType": "reference", "contentType": "text/plain", "url": url,
+            "expires": later(&taskcluster, HOUR),
+        })
+    };
+    const LARGE: usize = 9 * 1024 * 1024;
+    let first = worker
+        .artifact(&task_id, "public/a", reference(LARGE))
+        .await;
+    assert_eq!(first.status, 200, "{}", first.message());
+    let second = worker
+        .artifact(&task_id, "public/b", reference(LARGE))
+        .await;
+    assert_eq!(second.status, 400, "{}", second.message());
+    // The size of the replaced one does not count.
+    let replaced = worker
+        .artifact(&task_id, "public/a", reference(LARGE + 1))
+        .await;
+    assert_eq!(replaced.status, 200, "{}", replaced.message());
+    let small = worker.artifact(&task_id, "public/c", reference(1)).await;
+    assert_eq!(small.status, 200, "{}", small.message());
+    let taskcluster = restart(taskcluster, &folder).await;
+    assert_eq!(taskcluster.artifacts(&task_id, 0).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn pool_stores_recent_errors() {
+    let folder = folder();
+    let taskcluster = start(&folder).await;
+    taskcluster.add_static_worker("test/linux", "g", "w", "proof");
+    let client = Client::root(&taskcluster);
+    let path = "/api/worker-manager/v1/worker-pool-errors/test%2Flinux";
+    let report = |title: String, text: String| {
+        json!({
+            "workerGroup": "g", "workerId": "w", "kind": "k", "title": title, "description": "d",
+            "extra": { "text": text },
+        })
+    };
+    let large = report("large".to_owned(), "x".repeat(64 * 1024));
+    assert_eq!(client.post(path, large).await.status, 400);
+    for n in 0..101 {
+        let reported = client
+            .post(path, report(n.to_string(), String::new()))
+            .await;
+        assert_eq!(reported.status, 200, "{:?}", reported.body);
+    }
+    let taskcluster = restart(taskcluster, &folder).await;
+    let errors = taskcluster.worker_errors("test/linux");
+    assert_eq!(errors.len(), 100);
+    assert_eq!(
+        (&errors[0]["title"], &errors[99]["title"]),
+        (&json!("1"), &json!("100"))
+    );
+}
