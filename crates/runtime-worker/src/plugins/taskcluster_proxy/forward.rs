@@ -9,17 +9,25 @@ use http::header::{
     LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use runtime_core::webhook::{Body, Handler, Request, Response};
 use runtime_core::{RequestAuthorizer, SignError, error_chain};
 use runtime_http::Backoff;
 use runtime_http::reqwest::{self, Client};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 
 use super::route::{Route, url_to_sign};
 
 /// The maximum size of a request body in bytes, which is kept for retries. No call of Taskcluster has a larger one.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
+
+/// The maximum size of the body of `/bewit` in bytes: a URL.
+const MAX_URL_BYTES: usize = 8 << 10;
+
+/// The total size in KiB of the request bodies that a task makes the worker keep. Further requests wait.
+const BUDGET_KIB: usize = 64 << 10;
 
 /// The number of attempts of a request.
 const ATTEMPTS: usize = 5;
@@ -31,37 +39,45 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 /// The validity of a signed URL.
 const BEWIT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The headers of a connection, which are not forwarded.
-const CONNECTION_HEADERS: [HeaderName; 6] = [
+/// The headers of a connection, which are not forwarded, nor are those that `Connection` names.
+const CONNECTION_HEADERS: [HeaderName; 7] = [
     CONNECTION,
     TE,
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
 ];
 
-/// Signs and forwards requests.
+/// Signs and forwards the requests of a task.
 pub(super) struct Forwarder {
-    pub(super) client: Client,
-    pub(super) root_url: String,
-    /// Limited to the scopes of the task.
-    pub(super) authorizer: Arc<dyn RequestAuthorizer>,
+    client: Client,
+    root_url: String,
+    authorizer: Arc<dyn RequestAuthorizer>,
+    /// In KiB.
+    budget: Semaphore,
 }
 
 #[async_trait]
 impl Handler for Forwarder {
     async fn handle(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
+        let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
+        let route = Route::of(&self.root_url, path);
+        let limit = match &route {
+            Route::Call(_) => MAX_REQUEST_BYTES,
+            Route::Bewit => MAX_URL_BYTES,
+            Route::Invalid(reason) => return text(StatusCode::NOT_FOUND, reason),
+        };
+        // Held until the answer: the body is sent again when an attempt fails.
+        let Some((body, _reserved)) = self.collect(body, limit).await else {
             return text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "the body is too long or was cut off",
             );
         };
-        let body = body.to_bytes();
-        let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
-        match Route::of(&self.root_url, path) {
+        match route {
             Route::Call(url) => {
                 let call = Call {
                     method: parts.method,
@@ -86,6 +102,36 @@ struct Call {
 }
 
 impl Forwarder {
+    /// Creates the forwarder of a task. `authorizer` is limited to the scopes of the task.
+    pub(super) fn new(
+        client: Client,
+        root_url: String,
+        authorizer: Arc<dyn RequestAuthorizer>,
+    ) -> Self {
+        Self {
+            client,
+            root_url,
+            authorizer,
+            budget: Semaphore::new(BUDGET_KIB),
+        }
+    }
+
+    /// Reads a body when there is room for it. Returns `None` if it is too long or was cut off.
+    async fn collect(
+        &self,
+        body: Body,
+        limit: usize,
+    ) -> Option<(bytes::Bytes, SemaphorePermit<'_>)> {
+        // Without a length, it may have any.
+        let stated = body.size_hint().upper();
+        let stated = stated.map_or(Some(limit), |it| it.try_into().ok());
+        let bytes = stated.filter(|bytes| *bytes <= limit)?;
+        let permits = bytes.div_ceil(1 << 10).try_into().ok()?;
+        let reserved = self.budget.acquire_many(permits).await.ok()?;
+        let body = Limited::new(body, bytes).collect().await.ok()?;
+        Some((body.to_bytes(), reserved))
+    }
+
     /// Sends a call until it is answered with another status than 5xx, or the attempts are used up.
     async fn forward(&self, call: &Call) -> Response {
         let mut backoff = Backoff::new(FIRST_DELAY);
@@ -144,6 +190,13 @@ fn request_headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 fn without_connection_headers(mut headers: HeaderMap) -> HeaderMap {
+    let named = headers.get_all(CONNECTION).iter();
+    let named = named.filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|value| value.split(','));
+    let named: Vec<HeaderName> = named.filter_map(|it| it.trim().parse().ok()).collect();
+    for name in named {
+        headers.remove(name);
+    }
     for name in CONNECTION_HEADERS {
         headers.remove(name);
     }
@@ -166,4 +219,25 @@ fn text(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(format!("{message}\n").into());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_a_connection_are_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (CONNECTION, "close, X-Hop"),
+            (HeaderName::from_static("x-hop"), "1"),
+            (HeaderName::from_static("proxy-connection"), "keep-alive"),
+            (HeaderName::from_static("x-other"), "2"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let left = without_connection_headers(headers);
+        let names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-other"]);
+    }
 }

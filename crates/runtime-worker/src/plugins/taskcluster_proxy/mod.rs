@@ -42,7 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// | `/bewit`, with a URL of the deployment or a path as the body | returns the URL with a signature that is valid for an hour, with status 303 |
 ///
 /// Paths are forwarded as they were sent. Redirects are not followed. Failed connections and errors of the server are
-/// retried.
+/// retried. A body has at most 16 MiB; those of all requests of a task, at most 64 MiB at a time.
 #[derive(Clone, Debug)]
 pub struct TaskclusterProxy {
     client: Client,
@@ -130,11 +130,9 @@ impl Plugin for TaskclusterProxy {
         let artifacts = format!("queue:create-artifact:{}/{}", id.task_id, id.run_id);
         let scopes = context.info().scopes().iter();
         let scopes = ScopeSet::new(scopes.chain([artifacts]));
-        let forwarder = Forwarder {
-            client: self.client.clone(),
-            root_url: run.environment.identity.root_url.clone(),
-            authorizer: context.authorizer().with_authorized_scopes(&scopes),
-        };
+        let authorizer = context.authorizer().with_authorized_scopes(&scopes);
+        let root_url = run.environment.identity.root_url.clone();
+        let forwarder = Forwarder::new(self.client.clone(), root_url, authorizer);
         Ok(Some(Box::new(TaskProxy(Arc::new(forwarder)))))
     }
 }

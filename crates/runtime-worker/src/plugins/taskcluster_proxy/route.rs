@@ -46,12 +46,12 @@ impl Route {
     }
 }
 
-/// Returns the URL to sign for the body of a request to `/bewit`: one of the deployment, or a path in it.
+/// Returns the URL to sign for the body of a request to `/bewit`: one of the deployment, or a path in it. A path may
+/// contain a URL of another host.
 pub(super) fn url_to_sign(root_url: &str, body: &str) -> Option<String> {
     let (root_url, url) = (root_url.trim_end_matches('/'), body.trim());
     let path = match url.strip_prefix(root_url) {
         Some(path) => path,
-        None if url.contains("://") => return None,
         None => url,
     };
     let path = path.strip_prefix('/')?;
@@ -110,6 +110,8 @@ mod tests {
         for body in ["https://tc.example.com/api/x?y\n", " /api/x?y"] {
             assert_eq!(url_to_sign(ROOT, body), expected);
         }
+        let expected = Some(format!("{ROOT}/api/x?u=https://y"));
+        assert_eq!(url_to_sign(ROOT, "/api/x?u=https://y"), expected);
         for body in [
             "https://example.com/api/x",
             "https://tc.example.com.evil.org/x",
