@@ -57,6 +57,50 @@ async fn caches_need_a_scope_and_are_purged_on_request() {
     site.stop().await;
 }
 
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn configured_features_are_served() {
+    let mut site = Site::new().await;
+    site.start(|settings| {
+        settings["worker"]["plugins"]["taskclusterProxy"] = json!(true);
+        settings["worker"]["plugins"]["interactive"] = json!(true);
+        settings["webHooks"] = json!({ "provider": "localhost" });
+    });
+    let with_proxy = json!({
+        "command": ["sh", "-c", "test -n \"$TASKCLUSTER_PROXY_URL\""],
+        "features": { "taskclusterProxy": true },
+    });
+    let status = site.resolved(json!({ "payload": with_proxy })).await;
+    assert_eq!(status.reason_resolved(), Some("completed"));
+    let task_id = site.taskcluster.create_task(json!({
+        "taskQueueId": "pool/linux",
+        "payload": {
+            "command": ["sleep", "600"],
+            "features": { "taskclusterProxy": false, "interactive": true },
+        },
+    }));
+    let task_id = task_id.expect("a valid definition");
+    let has_shell = async {
+        loop {
+            let artifacts = site.taskcluster.artifacts(&task_id, 0);
+            let artifacts = artifacts.expect("the task exists");
+            let is_shell = |name: &str| name == "private/generic-worker/shell.html";
+            if artifacts.iter().any(|it| is_shell(&it.name)) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), has_shell).await;
+    waited.expect("the shell is announced");
+    let cancelled = site.taskcluster.cancel_task(&task_id);
+    cancelled.expect("the task runs");
+    site.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn status_page_shows_readiness() {
     let mut site = Site::new().await;
