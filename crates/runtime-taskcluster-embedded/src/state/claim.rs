@@ -63,36 +63,40 @@ impl State {
         run_id: u32,
         claim: ClaimRequest<'_>,
     ) -> Result<ClaimedRun, RequestError> {
-        let task = self.tasks.get_mut(task_id)?;
-        let task = task.ok_or_else(|| super::unknown_task(task_id))?;
+        let task = self.task(task_id)?;
         let run = task
-            .runs
-            .get_mut(run_id as usize)
+            .run(run_id)
             .ok_or_else(|| unknown_run(task_id, run_id))?;
         match run.status.state {
-            TaskState::Pending => {
-                let queue = self.queues.get_mut(&task.definition.task_queue_id);
-                if let Some((queue, key)) = queue.zip(run.pending.take()) {
-                    queue.remove(&key);
-                }
-                self.start_run(task_id, run_id, claim)
-                    .ok_or_else(|| unknown_run(task_id, run_id))
-            }
+            TaskState::Pending => {}
             // A worker that lost the response claims again and gets the same claim.
             TaskState::Running if run.is_claimed_by(claim.worker_group, claim.worker_id) => {
-                Ok(ClaimedRun {
+                return Ok(ClaimedRun {
                     run_id,
                     definition: Arc::clone(&task.definition),
                     status: task.status(),
-                })
+                });
             }
-            TaskState::Running => Err(RequestError::conflict(format!(
-                "Run {run_id} was already claimed by another worker."
-            ))),
-            _ => Err(RequestError::conflict(format!(
-                "Run {run_id} on task `{task_id}` is not pending."
-            ))),
+            TaskState::Running => {
+                return Err(RequestError::conflict(format!(
+                    "Run {run_id} was already claimed by another worker."
+                )));
+            }
+            _ => {
+                return Err(RequestError::conflict(format!(
+                    "Run {run_id} on task `{task_id}` is not pending."
+                )));
+            }
         }
+        let queue = task.definition.task_queue_id.clone();
+        // Not before the checks: a task that may change is written to the journal.
+        let run = self.task_mut(task_id)?.runs.get_mut(run_id as usize);
+        let key = run.and_then(|run| run.pending.take());
+        if let Some((queue, key)) = self.queues.get_mut(&queue).zip(key) {
+            queue.remove(&key);
+        }
+        self.start_run(task_id, run_id, claim)
+            .ok_or_else(|| unknown_run(task_id, run_id))
     }
 
     fn start_run(

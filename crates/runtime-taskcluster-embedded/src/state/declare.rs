@@ -52,7 +52,19 @@ impl Task {
         )))
     }
 
-    /// Stores an artifact if an earlier declaration allows it.
+    /// Fails if an earlier declaration does not allow this one.
+    pub(crate) fn check_earlier_artifact(
+        &self,
+        run_id: u32,
+        new: &DeclaredArtifact,
+    ) -> Result<(), RequestError> {
+        match self.artifact_run(run_id)?.artifacts.get(&new.name) {
+            Some(old) if !old.may_become(new) => Err(conflict(old)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores an artifact that an earlier declaration allows.
     pub(crate) fn declare_artifact(
         &mut self,
         run_id: u32,
@@ -64,15 +76,21 @@ impl Task {
             run.artifacts.insert(new.name.clone(), new.clone());
             return Ok(new);
         };
-        if !old.may_become(&new) {
-            return Err(conflict(old));
-        }
         old.expires = new.expires;
         // All other kinds keep their properties.
         if let ArtifactKind::Reference { .. } = old.kind {
             *old = new;
         }
         Ok(old.clone())
+    }
+
+    /// Records that the upload of an object is complete.
+    pub(crate) fn finish_artifact(&mut self, run_id: u32, name: &str) {
+        let run = self.runs.get_mut(run_id as usize);
+        let artifact = run.and_then(|run| run.artifacts.get_mut(name));
+        if let Some(ArtifactKind::Object { finished, .. }) = artifact.map(|it| &mut it.kind) {
+            *finished = true;
+        }
     }
 
     fn check_accepts_artifacts(&self, run_id: u32, now: Timestamp) -> Result<(), RequestError> {

@@ -59,6 +59,8 @@ fn create_artifact(context: &ServerContext, call: &Call) -> ApiResult {
             let started = state.objects.start(&name, &object, &Value::Null);
             started.map_err(|_| RequestError::internal())?;
         }
+        find_task(state.tasks.get(task_id))?.check_earlier_artifact(run_id, &artifact)?;
+        // Not before the checks: a task that may change is written to the journal.
         let task = find_task(state.tasks.get_mut(task_id))?;
         let stored = task.declare_artifact(run_id, artifact)?;
         Ok::<_, RequestError>((stored, project, worker))
@@ -199,16 +201,15 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
         let uploaded = state.objects.is_finished(&object);
         let task = state
             .tasks
-            .get_mut(task_id)?
+            .get(task_id)?
             .ok_or_else(|| unknown_artifact(call))?;
-        let run = task.runs.get_mut(run_id as usize);
-        let artifact = run.and_then(|run| run.artifacts.get_mut(name));
+        let artifact = task.run(run_id).and_then(|run| run.artifacts.get(name));
         let artifact = artifact.ok_or_else(|| unknown_artifact(call))?;
         let has_length = artifact.content_length.is_some();
         let ArtifactKind::Object {
             upload_id,
             finished,
-        } = &mut artifact.kind
+        } = &artifact.kind
         else {
             return Err(RequestError::input("Only object artifacts can be finished"));
         };
@@ -222,7 +223,10 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
                 "Object storing artifact data does not exist",
             ));
         }
-        *finished = true;
+        // Not before the checks: a task that may change is written to the journal.
+        if !*finished && let Some(task) = state.tasks.get_mut(task_id)? {
+            task.finish_artifact(run_id, name);
+        }
         if has_length {
             // The real queue then publishes a message whose schema does not allow a length.
             return Err(RequestError::internal());

@@ -1,9 +1,11 @@
-//! The size of records: no task or pool grows until its record cannot be read.
+//! The size of the journal: refused calls write nothing, and no record grows until it cannot be read.
+
+use std::fs;
 
 use serde_json::json;
 
 use super::{folder, restart, start};
-use crate::support::artifacts::HOUR;
+use crate::support::artifacts::{HOUR, s3};
 use crate::support::{Client, create, later};
 
 #[tokio::test]
@@ -67,4 +69,34 @@ async fn pool_stores_recent_errors() {
         (&errors[0]["title"], &errors[99]["title"]),
         (&json!("1"), &json!("100"))
     );
+}
+
+#[tokio::test]
+async fn refused_calls_write_nothing() {
+    let folder = folder();
+    let taskcluster = start(&folder).await;
+    let task_id = create(&taskcluster, json!({}));
+    let root = Client::root(&taskcluster);
+    let (_, worker) = root.claim_one().await;
+    let declared = worker
+        .artifact(&task_id, "public/a", s3(&taskcluster))
+        .await;
+    assert_eq!(declared.status, 200, "{:?}", declared.body);
+    let mut object = s3(&taskcluster);
+    object["storageType"] = json!("object");
+    let declared = worker.artifact(&task_id, "public/b", object).await;
+    let upload = json!({ "uploadId": declared.body["uploadId"] });
+    let len = || fs::metadata(folder.path().join("journal")).unwrap().len();
+    let before = len();
+    let other = json!({ "workerGroup": "group", "workerId": "other" });
+    let claimed = root.run(&task_id, 0, "claim", other).await;
+    assert_eq!(claimed.status, 409, "{:?}", claimed.body);
+    let mut other_type = s3(&taskcluster);
+    other_type["contentType"] = json!("text/html");
+    let declared = worker.artifact(&task_id, "public/a", other_type).await;
+    assert_eq!(declared.status, 409, "{:?}", declared.body);
+    let path = format!("/api/queue/v1/task/{task_id}/runs/0/artifacts/public/b");
+    let finished = worker.put(&path, upload).await;
+    assert_eq!(finished.status, 400, "{:?}", finished.body);
+    assert_eq!(len(), before);
 }
