@@ -3,7 +3,7 @@
 //! A record is a line `<table> TAB <key> TAB <value>`. Key and value are JSON, which has no raw tabs and line breaks. The
 //! value is empty if the entity was removed. The line `commit TAB <checksum>` ends a batch.
 
-use std::io;
+use std::{fmt, io};
 
 use flate2::Crc;
 use serde::Serialize;
@@ -23,7 +23,6 @@ pub(crate) struct Span {
 }
 
 /// Records to write at once.
-#[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     /// The position of the batch in the file.
@@ -121,7 +120,29 @@ impl Batch {
     }
 }
 
+impl fmt::Debug for Batch {
+    /// Shows the size only: the records have secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("start", &self.start)
+            .field("size", &self.size())
+            .finish()
+    }
+}
+
 /// Returns a checksum as it is in the file.
 pub(super) fn checksum_text(checksum: &Crc) -> String {
     format!("{:08x}", checksum.sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_records() {
+        let mut batch = Batch::new(7);
+        batch.put("secret", "a", &"word").unwrap();
+        assert_eq!(format!("{batch:?}"), "Batch { start: 7, size: 18 }");
+    }
 }
