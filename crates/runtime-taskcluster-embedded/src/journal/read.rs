@@ -278,15 +278,55 @@ mod tests {
                     prop_assert!(at >= last, "byte {} is {}", at, byte);
                     prop_assert_eq!(contents.committed_len, last as u64);
                 }
-                Err(OpenJournalError::Damaged(error)) => prop_assert!(error.offset <= at as u64),
+                // Behind a new line break, the rest of the value is a line that is not a record.
+                Err(OpenJournalError::Damaged(error)) => prop_assert!(error.offset <= at as u64 + 1),
                 Err(error) => prop_assert!(false, "{}", error),
             }
         }
 
         #[test]
-        fn any_bytes_are_read_or_rejected(bytes: Vec<u8>) {
+        fn any_bytes_without_commit_are_dropped_or_rejected(bytes: Vec<u8>) {
             let with_header = [HEADER, &bytes].concat();
-            let _ = read(&mut &with_header[..]);
+            match read(&mut &with_header[..]) {
+                Ok(contents) => {
+                    prop_assert_eq!(contents.committed_len, HEADER.len() as u64);
+                    prop_assert!(contents.entries.is_empty());
+                }
+                Err(OpenJournalError::Damaged(error)) => {
+                    prop_assert!(error.offset < with_header.len() as u64);
+                }
+                Err(error) => prop_assert!(false, "{}", error),
+            }
+        }
+
+        #[test]
+        fn any_committed_lines_are_read_or_rejected(
+            lines in proptest::collection::vec("[ab\t]{0,6}", 1..6),
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let mut checksum = Crc::new();
+            checksum.update(text.as_bytes());
+            let commit = format!("commit\t{}\n", checksum_text(&checksum));
+            let bytes = [HEADER, text.as_bytes(), commit.as_bytes()].concat();
+            let damaged = lines.iter().position(|line| line.matches('\t').count() < 2);
+            match (read(&mut &bytes[..]), damaged) {
+                (Ok(contents), None) => {
+                    prop_assert_eq!(contents.committed_len, bytes.len() as u64);
+                    // The last value of each name, unless it is empty.
+                    let mut live = std::collections::BTreeMap::new();
+                    for line in &lines {
+                        let at = line.match_indices('\t').nth(1).map_or(0, |(at, _)| at);
+                        live.insert(&line[..at], &line[at + 1..]);
+                    }
+                    live.retain(|_, value| !value.is_empty());
+                    prop_assert_eq!(contents.entries.len(), live.len());
+                }
+                (Err(OpenJournalError::Damaged(error)), Some(line)) => {
+                    let before: usize = lines[..line].iter().map(|line| line.len() + 1).sum();
+                    prop_assert_eq!(error.offset, (HEADER.len() + before) as u64);
+                }
+                (result, _) => prop_assert!(false, "{:?}", result.map(|it| it.entries)),
+            }
         }
     }
 }
