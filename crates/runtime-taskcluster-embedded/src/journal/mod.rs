@@ -2,7 +2,8 @@
 //!
 //! Each change of the state is a batch of records; the last record of an entity is its value. A batch ends with a
 //! checksum, so that all of it is read after a crash, or nothing. The write returns before the call is answered. It is
-//! not synchronized to the disk: the kernel keeps it if the process is killed, and a power cut may lose the last seconds.
+//! not synchronized to the disk: the kernel keeps it if the process is killed. A power cut may lose the last seconds, or
+//! leave a batch with a checksum that does not match, which is reported as damage.
 
 mod batch;
 mod read;
@@ -65,6 +66,8 @@ impl Journal {
         // The part of a rewrite during which the server was killed. If it stays, the next rewrite replaces it.
         let _ = fs::remove_file(new_path(&path));
         let file = options().create(true).open(&path)?;
+        #[cfg(unix)]
+        restrict(&file);
         let contents = read::read(&mut BufReader::with_capacity(READ_BUFFER_SIZE, &file))?;
         let mut journal = Self {
             path,
@@ -245,6 +248,13 @@ fn options() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Takes the rights of other users on a file that the server has not created, such as a restored copy.
+#[cfg(unix)]
+fn restrict(file: &File) {
+    // Fails on file systems without rights, where the journal is as private as its folder.
+    let _ = file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
 }
 
 fn max_len(live_len: u64) -> u64 {

@@ -107,7 +107,7 @@ impl TaskclusterBuilder {
     /// Sets the address to listen on, which is part of the root URL. The default is 127.0.0.1.
     ///
     /// Everyone who reaches the server can read everything and has all scopes: the pages and the control endpoint need no
-    /// credentials, and there is no TLS.
+    /// credentials, and there is no TLS. They refuse requests that a browser sends for another site.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = address;
         self
@@ -154,10 +154,14 @@ impl TaskclusterBuilder {
     ///
     /// The next server with the same folder continues where this one ended, even if it was killed. Its root URL must be
     /// the same for workers to continue, so set the [`port`](Self::port) as well. A change is written before its call is
-    /// answered, but not synchronized to the disk: a power cut may lose the last seconds. Injected faults are lost, and
-    /// the clock shows the system time again.
+    /// answered, but not synchronized to the disk: a power cut may lose the last seconds, or damage the state so that the
+    /// next server does not start. Injected faults are lost, and the clock shows the system time again.
     ///
-    /// The folder contains secrets and access tokens; only its owner can read them.
+    /// If a change cannot be stored, each later call to a service fails with the reason, and so do methods such as
+    /// [`Taskcluster::status`]. Those without a result, such as [`Taskcluster::set_secret`], do not report it.
+    ///
+    /// The folder contains secrets and access tokens, also deleted ones until the state is rewritten. On Unix, only the
+    /// owner can read the state, if the file system has rights. Expired tasks and artifacts are never removed.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
