@@ -8,10 +8,10 @@ use http::{HeaderMap, Method, Request};
 
 use crate::request::{header_text, is_json, split_host};
 
-/// The names of this machine, to which no other site can resolve.
+/// The names of this machine, which no other site can have.
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Fails if a browser may send the request to another site, whose name resolves to this machine.
+/// Fails if the request is for another name, which a site may resolve to this machine.
 pub(crate) fn check_host(root_url: &str, headers: &HeaderMap) -> Result<(), String> {
     let host = header_text(headers, HOST).unwrap_or_default();
     if is_own_host(root_url, host) {

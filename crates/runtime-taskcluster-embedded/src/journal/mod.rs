@@ -66,9 +66,10 @@ impl Journal {
         // The part of a rewrite during which the server was killed. If it stays, the next rewrite replaces it.
         let _ = fs::remove_file(new_path(&path));
         let file = options().create(true).open(&path)?;
+        let contents = read::read(&mut BufReader::with_capacity(READ_BUFFER_SIZE, &file))?;
+        // Not before it was read: it may be a file of the user with the same name.
         #[cfg(unix)]
         restrict(&file);
-        let contents = read::read(&mut BufReader::with_capacity(READ_BUFFER_SIZE, &file))?;
         let mut journal = Self {
             path,
             file: Arc::new(file),
