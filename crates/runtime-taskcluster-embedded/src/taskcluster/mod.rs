@@ -82,7 +82,7 @@ impl Taskcluster {
     /// # Errors
     ///
     /// Fails if the task does not exist, and if an earlier change could not be stored in the
-    /// [data folder](TaskclusterBuilder::data_dir).
+    /// [data folder](builder::TaskclusterBuilder::data_dir).
     pub fn status(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
         self.context
             .read(|state| self.stored_status(state, task_id))
