@@ -15,13 +15,19 @@ use runtime_sandbox::{
     Isolation, SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize,
 };
 use runtime_worker::{ExecCommand, ExecControl, ExecError, ExecProcess, Exit, PtySize};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::engine_state::EngineState;
 use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE};
+use crate::oom::OOM_SCORE_ADJ;
+use crate::proc;
 use crate::running_command::exit_of;
 use crate::task::PreparedTask;
 use crate::walled_command::{ExecRequest, INIT_PROCESSES};
@@ -34,6 +40,30 @@ pub(crate) struct ExecContext {
     engine: Arc<EngineState>,
     /// Starts commands behind the walls of the running command; `None` without walls.
     requests: Option<mpsc::Sender<ExecRequest>>,
+    attendants: Attendants,
+}
+
+/// Those who end further commands with their task.
+#[derive(Clone, Default)]
+pub(crate) struct Attendants {
+    task_ended: CancellationToken,
+    /// Counts the commands, also while they start.
+    commands: TaskTracker,
+}
+
+impl Attendants {
+    /// Ends all further commands, and waits for their ends. No other one starts.
+    pub(crate) async fn end(&self) {
+        self.task_ended.cancel();
+        self.commands.close();
+        self.commands.wait().await;
+    }
+}
+
+impl Drop for ExecContext {
+    fn drop(&mut self) {
+        self.attendants.task_ended.cancel();
+    }
 }
 
 impl ExecContext {
@@ -46,21 +76,39 @@ impl ExecContext {
             limits: task.limits,
             engine: Arc::clone(&task.engine),
             requests: task.walls.is_some().then_some(requests),
+            attendants: Attendants::default(),
         };
         (context, receiver)
     }
 
-    /// Starts a command, which ends when `task_ended` returns.
-    pub(crate) async fn start(
-        &self,
-        command: ExecCommand,
-        task_ended: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<ExecProcess, ExecError> {
+    pub(crate) fn attendants(&self) -> Attendants {
+        self.attendants.clone()
+    }
+
+    /// Starts a command, which ends with the task.
+    pub(crate) async fn start(&self, command: ExecCommand) -> Result<ExecProcess, ExecError> {
+        // Before the check: the end of the task waits for a start that it does not prevent.
+        let counted = self.attendants.commands.token();
+        let task_ended = self.attendants.task_ended.clone();
         let program = command.command.first().cloned().unwrap_or_default();
         let ended = || ExecError::Ended {
             program: program.clone(),
         };
-        let sandbox = self.sandbox_command(&command);
+        let starting = self.spawn(&command, ended);
+        let child = tokio::select! {
+            biased;
+            () = task_ended.cancelled() => return Err(ended()),
+            child = starting => child?,
+        };
+        Ok(attend(child, task_ended, counted))
+    }
+
+    async fn spawn(
+        &self,
+        command: &ExecCommand,
+        ended: impl Fn() -> ExecError,
+    ) -> Result<SandboxChild, ExecError> {
+        let sandbox = self.sandbox_command(command);
         let started = match &self.requests {
             // Only the running command can let others in.
             Some(requests) => {
@@ -77,11 +125,10 @@ impl ExecContext {
                 spawned.map_err(BoxError::from)
             }
         };
-        let child = started.map_err(|source| ExecError::Start {
-            program: program.clone(),
+        started.map_err(|source| ExecError::Start {
+            program: command.command.first().cloned().unwrap_or_default(),
             source,
-        })?;
-        Ok(attend(child, task_ended))
+        })
     }
 
     fn sandbox_command(&self, command: &ExecCommand) -> SandboxCommand {
@@ -110,15 +157,24 @@ impl ExecContext {
 /// Takes over a command, and ends it with the task.
 fn attend(
     mut child: SandboxChild,
-    task_ended: impl Future<Output = ()> + Send + 'static,
+    task_ended: CancellationToken,
+    counted: TaskTrackerToken,
 ) -> ExecProcess {
+    // As for the commands of the task.
+    let leader = child.command_id().or(child.id());
+    if let Some(leader) = leader.and_then(|it| Pid::from_raw(it.cast_signed())) {
+        proc::set_oom_score_adj(leader, OOM_SCORE_ADJ);
+    }
     let terminal = child.terminal.take().map(SharedTerminal::new);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (sender, exit) = watch::channel(None);
     let attendant = tokio::spawn(async move {
+        // Declared first, so that it is dropped after the child, which kills all its processes.
+        let _counted = counted;
+        let mut child = child;
         let ended = tokio::select! {
             ended = child.wait() => ended,
-            () = task_ended => child.kill(Duration::ZERO).await,
+            () = task_ended.cancelled() => child.kill(Duration::ZERO).await,
         };
         let ended = ended.map(|exit| exit_of(exit.status));
         sender.send_replace(Some(ended.map_err(|error| error.to_string())));

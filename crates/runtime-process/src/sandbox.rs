@@ -66,8 +66,18 @@ impl ProcessSandbox {
             any(target_arch = "x86_64", target_arch = "aarch64")
         )))]
         let (_, requests) = mpsc::channel(1);
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        let attendants = exec.attendants();
         let run = tokio::spawn(async move {
             let ended = run_commands(&task, deadline_receiver, requests).await;
+            #[cfg(all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            attendants.end().await;
             // Before the end is known: no request may use the credentials of a task that has ended.
             drop((task.proxies, task.proxy_server));
             let result = ended.map(|exit| {
@@ -153,16 +163,7 @@ impl Sandbox for ProcessSandbox {
         let Some(exec) = &self.exec else {
             return Err(ExecError::Unsupported);
         };
-        let mut result = self.result.clone();
-        if result.borrow().is_some() {
-            let program = command.command.first().cloned().unwrap_or_default();
-            return Err(ExecError::Ended { program });
-        }
-        let task_ended = async move {
-            // An error means that the sandbox was dropped.
-            let _ = result.wait_for(Option::is_some).await;
-        };
-        exec.start(command, task_ended).await
+        exec.start(command).await
     }
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod commands_engine;
 mod containment;
 mod escapes;
+mod exec;
 mod hanging_start;
 mod high_memory;
 mod isolation;

@@ -118,7 +118,11 @@ pub(super) async fn exec_can_be_dropped<U: EngineUnderTest>(test: EngineTest<U>)
     let Some(task) = waiting_task(&test).await else {
         return;
     };
-    drop(start(&test, &task, &[Step::Wait]).await);
+    let mut process = start(&test, &task, &[print("waits"), Step::Wait]).await;
+    drop(process.control);
+    let mut text = String::new();
+    let read = process.stdout.read_to_string(&mut text).await;
+    read.expect("readable output");
     // The task itself goes on.
     let process = start(&test, &task, &[print("out")]).await;
     assert_eq!(output(process).await.0, "out\n");
