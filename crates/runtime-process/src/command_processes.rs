@@ -89,17 +89,18 @@ impl CommandProcesses {
         }
     }
 
-    /// Watches the usage of the command.
+    /// Watches the usage of the command, and ends it when memory is low if `is_ended`.
     #[cfg(target_os = "linux")]
-    pub(crate) fn watch(&self, engine: &EngineState) -> WatchedCommand {
-        engine.running.watch(match self {
+    pub(crate) fn watch(&self, engine: &EngineState, is_ended: bool) -> WatchedCommand {
+        let meter = match self {
             Self::Tracked { tree, .. } => tree.meter(),
             Self::Walled(command) => command.meter(),
-        })
+        };
+        engine.running.watch(meter, is_ended)
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn watch(&self, _: &EngineState) -> WatchedCommand {
+    pub(crate) fn watch(&self, _: &EngineState, _: bool) -> WatchedCommand {
         WatchedCommand
     }
 

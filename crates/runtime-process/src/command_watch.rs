@@ -25,7 +25,10 @@ use crate::usage_curve::UsageCurve;
 /// The time between two looks at the memory of the machine, and the least time between two samples.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The minimum ratio of an interval and the duration of the samples before it: they take at most a quarter percent of a
+/// The most time between two samples, however long they take.
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The minimum ratio of an interval and the duration of the samples before it, up to the maximum interval: they take at most a quarter percent of a
 /// core, however many commands and processes there are. It does not apply while memory is low.
 const MIN_INTERVAL_RATIO: u32 = 400;
 
@@ -56,7 +59,7 @@ struct Command {
     meter: CommandMeter,
     started: Instant,
     curve: UsageCurve,
-    /// Receives the reason for the end of the command. `None` once it was sent.
+    /// Receives the reason for the end of the command. `None` once it was sent, or if the command is not ended.
     end: Option<oneshot::Sender<String>>,
 }
 
@@ -86,8 +89,8 @@ impl CommandWatch {
         }))
     }
 
-    /// Watches a command that has just started.
-    pub(crate) fn watch(&self, meter: CommandMeter) -> WatchedCommand {
+    /// Watches a command that has just started. It is ended when memory is low, or only sampled.
+    pub(crate) fn watch(&self, meter: CommandMeter, is_ended: bool) -> WatchedCommand {
         let (sender, end) = oneshot::channel();
         let mut state = self.0.state.lock();
         let id = state.next_id;
@@ -96,7 +99,7 @@ impl CommandWatch {
             meter,
             started: Instant::now(),
             curve: UsageCurve::default(),
-            end: Some(sender),
+            end: is_ended.then_some(sender),
         };
         state.commands.insert(id, command);
         // The task also ends with its runtime.
@@ -189,7 +192,8 @@ impl Shared {
         }
         let mut state = self.state.lock();
         if !samples.is_empty() {
-            state.next_samples = Some(now + INTERVAL.max(now.elapsed() * MIN_INTERVAL_RATIO));
+            let pause = now.elapsed().saturating_mul(MIN_INTERVAL_RATIO);
+            state.next_samples = Some(now + pause.clamp(INTERVAL, MAX_INTERVAL));
         }
         for (id, usage) in samples {
             if let Some(command) = state.commands.get_mut(&id) {
@@ -329,8 +333,8 @@ mod tests {
         let file = folder.path().join("meminfo");
         fs::write(&file, meminfo(1000))?;
         let watch = CommandWatch::new(settings(), file.clone());
-        let mut small = watch.watch(unknown());
-        let mut large = watch.watch(own());
+        let mut small = watch.watch(unknown(), true);
+        let mut large = watch.watch(own(), true);
         let start = Instant::now();
         let reason = tokio::select! {
             reason = large.must_end() => reason,
@@ -347,15 +351,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn protected_command_is_only_sampled() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("meminfo");
+        fs::write(&file, meminfo(1000))?;
+        let watch = CommandWatch::new(settings(), file);
+        let mut protected = watch.watch(own(), false);
+        let wait = tokio::time::timeout(Duration::from_secs(60), protected.must_end());
+        assert!(wait.await.is_err());
+        assert!(!protected.finish().is_empty());
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_command_ends_without_need() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("meminfo");
-        for text in [meminfo(KIB_PER_GIB), String::new()] {
+        let disabled = HighMemory {
+            max_used_percent: 100,
+            ..settings()
+        };
+        for (settings, text) in [
+            (settings(), meminfo(KIB_PER_GIB)),
+            (settings(), String::new()),
+            (disabled, meminfo(1000)),
+        ] {
             fs::write(&file, text)?;
-            let watch = CommandWatch::new(settings(), file.clone());
-            let mut command = watch.watch(own());
+            let watch = CommandWatch::new(settings, file.clone());
+            let mut command = watch.watch(own(), true);
             let wait = tokio::time::timeout(Duration::from_secs(60), command.must_end());
             assert!(wait.await.is_err());
+            assert!(!command.finish().is_empty(), "no pass was made");
         }
         Ok(())
     }
@@ -364,7 +390,7 @@ mod tests {
     async fn passes_end_with_the_last_command() {
         let watch = CommandWatch::new(settings(), "/proc/meminfo".into());
         let passes = || watch.0.state.lock().passes.is_some();
-        let (first, second) = (watch.watch(unknown()), watch.watch(unknown()));
+        let (first, second) = (watch.watch(unknown(), true), watch.watch(unknown(), true));
         drop(first);
         sleep(INTERVAL * 4).await;
         assert!(passes());
@@ -372,7 +398,7 @@ mod tests {
         while passes() {
             sleep(INTERVAL).await;
         }
-        let _third = watch.watch(unknown());
+        let _third = watch.watch(unknown(), true);
         assert!(passes());
     }
 }

@@ -67,7 +67,7 @@ impl RunningCommand {
             ));
         }
         Ok(Some(Self {
-            watched: processes.watch(&task.engine),
+            watched: processes.watch(&task.engine, task.ends_on_high_memory),
             processes,
             output,
             kill_sequence: task.engine.settings.kill_sequence,

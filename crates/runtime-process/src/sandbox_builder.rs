@@ -74,6 +74,7 @@ impl ProcessSandboxBuilder {
             input: None,
             directory: None,
             limits: engine.settings.limits,
+            ends_on_high_memory: true,
             walls: None,
             proxies: Vec::new(),
             proxy_server: None,
@@ -156,10 +157,15 @@ impl ProcessSandboxBuilder {
         self.task.folder.keep()
     }
 
-    /// Sets the working directory of the commands.
+    /// Lets the commands help those of another builder: they start in its folder with its `HOME`, and are not ended when
+    /// the memory of the machine is low.
     #[cfg(unix)]
-    pub(crate) fn directory(&mut self, directory: &Path) {
-        self.task.directory = Some(directory.to_owned());
+    pub(crate) fn help(&mut self, other: &Self) {
+        self.task.directory = Some(other.folder().to_owned());
+        self.task.ends_on_high_memory = false;
+        if let Some(home) = other.task.env.get("HOME") {
+            self.task.env.insert("HOME".to_owned(), home.clone());
+        }
     }
 
     fn require(&self, capability: Capability) -> Result<(), MalformedPayloadError> {

@@ -30,6 +30,8 @@ pub(crate) struct PreparedTask {
     /// The working directory, if it is not `folder`. Without walls only.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) limits: TaskLimits,
+    /// Whether a command may be ended when the memory of the machine is low.
+    pub(crate) ends_on_high_memory: bool,
     /// The walls around the commands, if the engine has any. Set when the folder has its content.
     pub(crate) walls: Option<Arc<TaskWalls>>,
     /// The proxies of the task. They end with it.

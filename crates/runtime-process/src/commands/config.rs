@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::{CommandsEngine, Programs};
+use crate::high_memory::HighMemory;
 
 /// The maximum size of a schema file in bytes.
 const MAX_SCHEMA_BYTES: u64 = 1 << 20;
@@ -43,6 +44,8 @@ pub struct CommandsConfig {
     /// that is less. Default: 1 min.
     #[serde(with = "DurationText")]
     pub cleanup_timeout: Duration,
+    /// When the worker ends `run` because the memory of the machine runs out. The other programs are not ended.
+    pub abort_on_high_memory: HighMemory,
 }
 
 impl Default for CommandsConfig {
@@ -58,6 +61,7 @@ impl Default for CommandsConfig {
             payload_schema_file: None,
             terminate_timeout: Duration::from_secs(5),
             cleanup_timeout: Duration::from_secs(60),
+            abort_on_high_memory: HighMemory::default(),
         }
     }
 }
@@ -89,6 +93,7 @@ impl CommandsConfig {
             schema,
             &self.env,
             self.terminate_timeout,
+            self.abort_on_high_memory,
         ))
     }
 }

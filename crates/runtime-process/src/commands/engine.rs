@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::sandbox::{CommandsSandbox, Stages};
 use crate::engine::ProcessEngine;
+use crate::high_memory::HighMemory;
 use crate::kill_sequence::KillSequence;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 
@@ -26,6 +27,7 @@ use crate::sandbox_builder::ProcessSandboxBuilder;
 /// | variable | content |
 /// | --- | --- |
 /// | `TASK_ID`, `RUN_ID` | the run |
+/// | `HOME` | the folder of the task, unless the settings have another |
 /// | `TASK_FOLDER` | the folder of the task, with its caches and inputs; artifacts are read from there |
 ///
 /// The programs run as the worker's user and without isolation. Let `run` isolate the task.
@@ -50,7 +52,7 @@ use crate::sandbox_builder::ProcessSandboxBuilder;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CommandsEngine {
-    processes: ProcessEngine,
+    pub(super) processes: ProcessEngine,
     programs: Arc<Programs>,
     schema: Arc<Value>,
 }
@@ -71,9 +73,12 @@ impl CommandsEngine {
         schema: Value,
         env: &BTreeMap<String, String>,
         terminate_timeout: Duration,
+        high_memory: HighMemory,
     ) -> Self {
         let sequence = KillSequence::new(Duration::ZERO, terminate_timeout);
-        let processes = ProcessEngine::new().kill_sequence(sequence);
+        let processes = ProcessEngine::new()
+            .kill_sequence(sequence)
+            .abort_on_high_memory(high_memory);
         let processes = env.iter().fold(processes, |processes, (name, value)| {
             processes.env(name, value)
         });
@@ -172,7 +177,7 @@ impl CommandsBuilder {
         }
         // With another folder, which distinguishes its processes from those of `run`.
         let mut builder = self.processes.new_builder(&self.run, &CAPABILITIES).await?;
-        builder.directory(self.builder.folder());
+        builder.help(&self.builder);
         for (name, value) in &self.env {
             builder.set_env(name, value)?;
         }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use runtime_core::{Environment, TemporaryStorage, WorkerIdentity};
 use runtime_mocks::TestTask;
-use runtime_worker::{Capability, Exit, Sandbox as _, SandboxBuilder as _, TaskRun};
+use runtime_worker::{Capability, Engine as _, Exit, Sandbox as _, SandboxBuilder as _, TaskRun};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
+use super::config::CommandsConfig;
 use super::sandbox::{CommandsSandbox, Stages};
 use crate::engine::ProcessEngine;
 use crate::kill_sequence::KillSequence;
@@ -104,7 +105,7 @@ async fn cleanup_follows_a_fault_of_the_machine() {
     run.input("/no/such/file");
     let folder = run.folder().to_owned();
     let mut cleanup = programs.script("pwd > $TRACE").await;
-    cleanup.directory(&folder);
+    cleanup.help(&run);
     let stages = Stages {
         cleanup: Some(cleanup),
         ..programs.stages(run)
@@ -155,4 +156,46 @@ async fn cleanup_ends_before_its_task() {
     sandbox.wait().await.expect("a result");
     let log = programs.task.log();
     assert!(log.contains("no time was left"), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn only_run_ends_when_memory_is_low() {
+    let programs = Programs::new();
+    let meminfo = programs.folder.path().join("meminfo");
+    let text = "MemTotal: 4194304 kB\nMemAvailable: 512 kB\n";
+    fs::write(&meminfo, text).expect("a folder of the test");
+    let trace = programs.folder.path().join("trace");
+    let large = "text=$(head -c 20M /dev/zero | tr '\\0' a); echo >> $TRACE; sleep 600; echo $text";
+    let wait = "echo >> $TRACE; sleep 600";
+    let engine = |prepare: &str, run: &str| {
+        let config = json!({
+            "prepare": ["sh", "-c", prepare],
+            "run": ["sh", "-c", run],
+            "env": { "PATH": "/usr/bin:/bin", "TRACE": trace },
+            "payloadSchema": { "type": "object", "properties": {} },
+            "abortOnHighMemory": { "minAvailable": "1 MiB", "duration": "0 s" },
+        });
+        let config: CommandsConfig = serde_json::from_value(config).expect("valid settings");
+        config.to_engine().expect("valid settings")
+    };
+    // Both are watched by the same engine.
+    let mut large = engine(large, "true");
+    large.processes = large.processes.meminfo(&meminfo);
+    let mut small = engine("true", wait);
+    small.processes = large.processes.clone();
+    let builder = large.new_sandbox_builder(&programs.run).await;
+    let prepared = builder.expect("a valid payload").start().await;
+    let prepared = prepared.expect("it starts");
+    programs.wait_for_lines(1).await;
+    let builder = small.new_sandbox_builder(&programs.run).await;
+    let run = builder.expect("a valid payload").start().await;
+    let run = run.expect("it starts");
+    let ended = timeout(HANG, run.wait()).await.expect("it ends");
+    assert_eq!(ended.expect("a result").exit(), Exit::Signal(9));
+    let log = programs.task.log();
+    assert!(log.contains("Out of memory: the worker ended"), "{log}");
+    let goes_on = timeout(Duration::ZERO, prepared.wait()).await;
+    assert!(goes_on.is_err(), "{log}");
+    prepared.kill(Duration::ZERO).await;
 }

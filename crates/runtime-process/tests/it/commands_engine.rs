@@ -103,12 +103,24 @@ async fn programs_run_in_order_in_the_task_folder() {
 #[tokio::test]
 async fn every_program_reads_payload_and_variables() {
     let test = CommandsTest::new().await;
-    let show = "test \"$TASK_FOLDER\" = \"$(pwd)\" && echo $TASK_ID/$RUN_ID $(cat) >> $LOG";
+    let show =
+        "test \"$TASK_FOLDER:$HOME\" = \"$(pwd):$(pwd)\" && echo $TASK_ID/$RUN_ID $(cat) >> $LOG";
     let config = test.config(json!({ "prepare": sh(show), "run": sh(show), "cleanup": sh(show) }));
     let (task_id, state) = test.run(&config, json!({ "job": "build" })).await;
     assert_eq!(state, "completed");
     let line = format!("{task_id}/0 {{\"job\":\"build\"}}");
     assert_eq!(test.lines(), [&*line, &line, &line]);
+}
+
+#[tokio::test]
+async fn home_of_the_operator_is_kept() {
+    let test = CommandsTest::new().await;
+    let show = "echo $HOME >> $LOG";
+    let mut config =
+        test.config(json!({ "prepare": sh(show), "run": sh(show), "cleanup": sh(show) }));
+    config.env.insert("HOME".to_owned(), "/srv/home".to_owned());
+    test.run(&config, json!({})).await;
+    assert_eq!(test.lines(), ["/srv/home"; 3]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use runtime_process::{HighMemory, ProcessConfig, ProcessEngine};
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::{Value, json};
 
-use crate::support::{TestBed, process_engine, sh};
+use crate::support::{TestBed, sh};
 
 const MIB: u64 = 1 << 20;
 
@@ -89,26 +89,6 @@ async fn largest_task_ends_when_memory_is_low() {
             assert!(command["cpuSeconds"].is_f64(), "{usage}");
         }
     }
-}
-
-#[tokio::test]
-async fn disabled_watch_ends_nothing() {
-    let bed = TestBed::new().await;
-    let meminfo = bed.marker("meminfo");
-    set_available(&meminfo, MIB);
-    let mut settings = settings();
-    settings.max_used_percent = 100;
-    settings.duration = Duration::ZERO;
-    let engine = process_engine()
-        .abort_on_high_memory(settings)
-        .meminfo(&meminfo);
-    // Longer than two samples.
-    let script = "text=$(head -c 60M /dev/zero | tr '\\0' a); sleep 1.5; echo ${#text}";
-    let task_id = bed.create(sh(script));
-    let running = bed.start(bed.worker_with(engine));
-    let status = bed.resolved(&task_id).await;
-    running.stop().await;
-    assert_eq!(status.state_and_reason(), "completed");
 }
 
 #[test]
