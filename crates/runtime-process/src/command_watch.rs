@@ -351,19 +351,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn protected_command_is_only_sampled() -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("meminfo");
-        fs::write(&file, meminfo(1000))?;
-        let watch = CommandWatch::new(settings(), file);
-        let mut protected = watch.watch(own(), false);
-        let wait = tokio::time::timeout(Duration::from_secs(60), protected.must_end());
-        assert!(wait.await.is_err());
-        assert!(!protected.finish().is_empty());
-        Ok(())
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn no_command_ends_without_need() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("meminfo");
@@ -371,14 +358,16 @@ mod tests {
             max_used_percent: 100,
             ..settings()
         };
-        for (settings, text) in [
-            (settings(), meminfo(KIB_PER_GIB)),
-            (settings(), String::new()),
-            (disabled, meminfo(1000)),
+        for (settings, text, is_ended) in [
+            (settings(), meminfo(KIB_PER_GIB), true),
+            (settings(), String::new(), true),
+            (disabled, meminfo(1000), true),
+            // A program of the operator.
+            (settings(), meminfo(1000), false),
         ] {
             fs::write(&file, text)?;
             let watch = CommandWatch::new(settings, file.clone());
-            let mut command = watch.watch(own(), true);
+            let mut command = watch.watch(own(), is_ended);
             let wait = tokio::time::timeout(Duration::from_secs(60), command.must_end());
             assert!(wait.await.is_err());
             assert!(!command.finish().is_empty(), "no pass was made");
