@@ -71,6 +71,13 @@ impl EngineState {
                 "tasks cannot have proxies, which need a network namespace on this machine: {reason}"
             ));
         }
+        #[cfg(target_os = "linux")]
+        if crate::proc::machine_memory(&settings.meminfo).is_none() {
+            monitor.warn(format_args!(
+                "cannot read the memory of the machine from `{}`: no task is ended when it is low",
+                settings.meminfo.display()
+            ));
+        }
         containment::end_leftovers(storage.parent(), &cgroups, monitor);
         // Behind walls, the kernel ends the processes of a command, and its init process adopts orphans.
         let adopts =

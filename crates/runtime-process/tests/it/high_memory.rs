@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use runtime_mocks::MockMonitor;
 use runtime_process::{HighMemory, ProcessConfig, ProcessEngine};
+use runtime_worker::Engine as _;
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::{Value, json};
 
@@ -89,6 +91,19 @@ async fn largest_task_ends_when_memory_is_low() {
             assert!(command["cpuSeconds"].is_f64(), "{usage}");
         }
     }
+}
+
+#[tokio::test]
+async fn unreadable_memory_is_reported() {
+    let bed = TestBed::new().await;
+    let mut environment = bed.environment();
+    let (monitor, log) = MockMonitor::new();
+    environment.monitor = monitor;
+    let engine = bed.engine().meminfo("/no/such/file");
+    engine.prepare(&environment).await.expect("it is optional");
+    let lines = log.lines();
+    let reported = lines.iter().any(|it| it.message.contains("/no/such/file"));
+    assert!(reported, "{lines:?}");
 }
 
 #[test]
