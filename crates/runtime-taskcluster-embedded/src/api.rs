@@ -60,7 +60,7 @@ async fn run(
     check_params(&call.params)?;
     if let Some(schema) = method.schema {
         call.payload = parse_payload(call, &head.headers, body)?;
-        schema.check(&mut call.payload)?;
+        schema.check(&mut call.payload, context.is_stored())?;
     }
     call.caller.signer = match method.authentication {
         Authentication::Clients => authenticate(context, call, head, body)?,

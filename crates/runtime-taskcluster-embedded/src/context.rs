@@ -86,6 +86,11 @@ impl ServerContext {
         })
     }
 
+    /// Returns whether the state survives the server.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.folder, DataFolder::Permanent { .. })
+    }
+
     /// Returns the time of the services.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()

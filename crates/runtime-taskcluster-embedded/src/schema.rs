@@ -107,9 +107,11 @@ impl Field {
 
 impl Schema {
     /// Validates the payload and adds the defaults of missing properties.
-    pub(crate) fn check(&self, payload: &mut Value) -> Result<(), RequestError> {
+    ///
+    /// Only state that `is_stored` is limited in depth. A real queue accepts more, which clients have to survive.
+    pub(crate) fn check(&self, payload: &mut Value, is_stored: bool) -> Result<(), RequestError> {
         let mut errors = Vec::new();
-        if !is_storable(payload) {
+        if is_stored && !is_storable(payload) {
             errors.push(format!(
                 "data must NOT have more than {MAX_DEPTH} nested levels"
             ));
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn all_errors_are_reported() {
         let error = SCHEMA
-            .check(&mut json!({"tasks": 33, "odd": 1}))
+            .check(&mut json!({"tasks": 33, "odd": 1}), true)
             .unwrap_err();
         for part in [
             "required property 'workerId'",
@@ -298,7 +300,7 @@ mod tests {
     #[test]
     fn missing_properties_get_defaults() {
         let mut payload = json!({"workerId": "w-1"});
-        SCHEMA.check(&mut payload).unwrap();
+        SCHEMA.check(&mut payload, true).unwrap();
         assert_eq!(payload["tasks"], 1);
     }
 }

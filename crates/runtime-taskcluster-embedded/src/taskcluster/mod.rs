@@ -69,7 +69,7 @@ impl Taskcluster {
         let now = self.context.now();
         let (task_id, mut payload) = definition::with_defaults(definition, now);
         check_task_id(&task_id)?;
-        CREATE_TASK.check(&mut payload)?;
+        CREATE_TASK.check(&mut payload, self.context.is_stored())?;
         let definition = Definition::new(&task_id, payload)?;
         self.context
             .update(|state| state.create_task(&task_id, definition, now))?;
