@@ -14,8 +14,8 @@ use crate::foreign_call::foreign_call;
 use crate::payload::PayloadSchema;
 use crate::shared::WorkerShared;
 
-/// The time between the end of a task and the next claim while others run. Tasks that end together are replaced by one
-/// request, whose cost is a tenth of that of a task that does nothing.
+/// The time between the end of a task and the next claim of a worker that was full. Tasks that end together are replaced
+/// by one request, whose cost is a tenth of that of a task that does nothing.
 const CLAIM_DELAY: Duration = Duration::from_millis(5);
 
 /// The time limit of [`Engine::containment`](crate::Engine::containment), for which a person waits.
@@ -87,6 +87,7 @@ impl Worker {
         let mut running = RunningTasks::default();
         let mut claim_in_flight = None;
         let mut next_claim = None;
+        let mut was_full = false;
         let mut claiming_since = Timestamp::now();
         let mut logged = StopStage::Running;
         let mut remaining = self.max_tasks.unwrap_or(u64::MAX);
@@ -107,19 +108,21 @@ impl Worker {
             let free = self.capacity.saturating_sub(running.len());
             let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
             // One claim at a time: a second one could return more tasks than there is capacity for.
+            was_full |= free == 0;
             if claim_in_flight.is_some() || free == 0 || stage != StopStage::Running {
                 next_claim = None;
             } else {
                 let now = Instant::now();
-                let delay = if running.is_empty() {
-                    Duration::ZERO
-                } else {
+                let is_batched = was_full && !running.is_empty();
+                let delay = if is_batched {
                     CLAIM_DELAY
+                } else {
+                    Duration::ZERO
                 };
                 if *next_claim.get_or_insert(now + delay) <= now {
                     claiming_since = Timestamp::now();
                     claim_in_flight = Some(Box::pin(self.poller.claim(&self.shared, free, stop)));
-                    next_claim = None;
+                    (next_claim, was_full) = (None, false);
                 }
             }
             let unanswered = self.poller.unanswered_for(timing);

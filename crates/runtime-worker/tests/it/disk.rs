@@ -49,6 +49,20 @@ impl SystemStats for SmallDisk {
     }
 }
 
+/// The statistics of the machine, and the number of reads.
+#[derive(Clone, Debug)]
+struct CountedStats {
+    stats: HostStats,
+    reads: Arc<AtomicUsize>,
+}
+
+impl SystemStats for CountedStats {
+    fn read(&self) -> Stats {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.stats.read()
+    }
+}
+
 /// Returns the size of all files below a folder. Files that are removed meanwhile count as empty.
 fn size(path: &Path) -> u64 {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
@@ -232,9 +246,11 @@ const SMALL_DISK: &str = "RUNTIME_WORKER_SMALL_DISK";
 async fn real_full_disk_fails_no_task() {
     let disk = PathBuf::from(std::env::var_os(SMALL_DISK).expect("a mounted disk"));
     let bed = TestBed::in_folder(&disk).await;
-    let pressure = HostStats::new(&disk);
-    let (monitor, recorded) = MockMonitor::new();
-    let worker = worker_on(&bed, pressure, 1000, &monitor).await;
+    let pressure = CountedStats {
+        stats: HostStats::new(&disk),
+        reads: Arc::default(),
+    };
+    let worker = worker_on(&bed, pressure.clone(), 1000, &Monitor::null()).await;
     // A second worker without admission. It opens its caches while the disk has space.
     let settings = bed.settings().in_folder(disk.join("unrestricted"));
     let mounts = settings.mounts().open(bed.collector.tracker()).await;
@@ -281,8 +297,11 @@ async fn real_full_disk_fails_no_task() {
     assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
     unrestricted.stop().await;
 
-    wait_until(|| recorded.has_line("not claiming: the machine is low")).await;
     let waiting = bed.create(json!({ "command": ["true"] }));
+    // The admission is asked each 20 ms.
+    let reads = || pressure.reads.load(Ordering::SeqCst);
+    let before = reads();
+    wait_until(|| reads() >= before + 10).await;
     let status = bed.taskcluster.status(&waiting).expect("an existing task");
     assert_eq!(status.state, TaskState::Pending, "the disk is full");
     std::fs::write(&go_on, "").expect("write to another disk");
