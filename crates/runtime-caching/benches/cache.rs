@@ -257,7 +257,7 @@ fn new_folders(bench: &mut Bench, runtime: &Runtime) {
             Sharing::Exclusive(Uncommitted::Dispose),
         ),
     ] {
-        let root = match tempfile::tempdir_in(".") {
+        let root = match tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")) {
             Ok(root) => root,
             Err(error) => return bench.skip(case, &format!("no temporary folder: {error}")),
         };
