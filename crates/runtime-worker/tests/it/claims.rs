@@ -147,7 +147,7 @@ async fn extreme_timing_is_no_overflow() {
             "{index} at {value:?}"
         );
     };
-    for value in [Duration::from_millis(1), Duration::MAX] {
+    for value in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
         let runs = changes.iter().enumerate();
         let runs = runs.map(|(index, change)| run(value, *change, index));
         futures_util::future::join_all(runs).await;
