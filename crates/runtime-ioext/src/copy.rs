@@ -119,6 +119,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let copied = copy(&mut reader, &mut writer).await;
+    // Even after an error of the copy: the peer would otherwise wait for further bytes.
     let closed = writer.shutdown().await;
     let copied = copied?;
     match closed {
@@ -207,6 +208,7 @@ where
 {
     while !bytes.is_empty() {
         let written = match writer.write(bytes).await {
+            // Not retried: a writer that accepts nothing would make this loop spin.
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             result => result,
         };

@@ -127,6 +127,7 @@ impl Segments {
         while let Some(first) = self.frozen.front_mut() {
             let removed = start.saturating_sub(first.start);
             if removed < first.bytes.len() as u64 {
+                // After a short write, a segment is partly in the file.
                 first.bytes.advance(removed as usize);
                 first.start += removed;
                 break;

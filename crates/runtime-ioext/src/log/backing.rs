@@ -75,6 +75,7 @@ fn reserve(file: &File) {
     use rustix::fs::{FallocateFlags, fallocate};
 
     // Some file systems do not support it. Their logs work until the disk is full.
+    // `KEEP_SIZE`: readers and `extract` compare the length of the file with that of the log.
     let _ = fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVE);
 }
 
@@ -109,6 +110,7 @@ impl Backing for FileBacking {
     fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+        // `Relaxed`: a thread that sees the old value makes one useless system call.
         if !self.supports_nowait.load(Ordering::Relaxed) {
             return None;
         }

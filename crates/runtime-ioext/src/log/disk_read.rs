@@ -43,6 +43,7 @@ impl DiskRead {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ReadLogError>> {
         match self {
+            // The reader drops this value after its result, so it is not polled again.
             Self::Done(result) => result.take().map_or(Poll::Pending, Poll::Ready),
             Self::RunningRead(running) => running.poll(cx),
         }

@@ -18,6 +18,8 @@ pub(super) fn write_out(
     start: u64,
 ) -> (u64, io::Result<()>) {
     let mut written = 0;
+    // One buffer for all batches, allocated by the first that needs it. Vectored writes would save
+    // the copy, but standard positioned writes have none, and Windows lacks them for cached files.
     let mut coalesced = Vec::new();
     for batch in batches(segments) {
         let bytes = match batch {

@@ -137,6 +137,8 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // `end` also flushes: after a panic of the last writer, the file still has every accepted
+        // byte.
         self.shared.end(End::Abandoned);
     }
 }

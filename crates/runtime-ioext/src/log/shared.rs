@@ -64,6 +64,8 @@ impl SharedLog {
         placement: Placement,
     ) -> Result<(), WriteLogError> {
         match bytes.len() {
+            // An empty write changes nothing, but must still fail on a closed log, as `write(2)`
+            // does on a closed descriptor. It must not wait for space either.
             0 => self.check_open(&self.lock()),
             len if len < self.buffer_limits.segment => self.append_small(bytes, placement),
             _ => self.append_large(bytes, placement),
@@ -80,6 +82,8 @@ impl SharedLog {
             state = self.wait_until_ready(state);
         }
         self.check_open(&state)?;
+        // The line feed and the bytes are appended under one lock. Otherwise another writer could
+        // put its line between them.
         state.prepare(placement);
         state.tail.push(bytes);
         self.appended(state);
@@ -105,6 +109,7 @@ impl SharedLog {
             .try_for_each(|chunk| self.append_shared(chunk));
         let mut state = self.lock();
         state.large_call = false;
+        // Even after a failure: these bytes were accepted, so readers must get them from memory.
         let deferred = std::mem::take(&mut state.deferred);
         state.tail.push(&deferred);
         let writers = state.writers.take();
@@ -188,6 +193,8 @@ impl SharedLog {
                 drop(self.flush_pending(state));
                 continue;
             }
+            // A large call flushes on its own thread. A second request would only occupy a blocking
+            // thread.
             let queue = !state.large_call && state.queue_flush();
             let replaced = state.writers.register(key, cx);
             drop(state);
@@ -225,6 +232,7 @@ impl SharedLog {
     /// Flushes all bytes accepted before this call.
     pub(super) fn flush(&self) -> Result<(), WriteLogError> {
         let state = self.lock();
+        // Only the bytes up to here: with a fast writer, waiting for an empty tail might never end.
         let end = state.tail.end();
         let state = self.wait_until(state, |state| state.tail.start() >= end);
         self.check_failed(&state)
@@ -245,6 +253,8 @@ impl SharedLog {
     /// Refuses further writes, flushes pending bytes, and sets the end unless one is set already.
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
+        // Set before waiting: new writes fail from here on. With them, the pending bytes might
+        // never all be in the file.
         state.closing = true;
         // A large call was accepted as a whole, and its caller flushes the file itself while it appends.
         while state.large_call {
@@ -294,9 +304,13 @@ impl SharedLog {
     /// Takes the flush role, which must be free, and writes the pending bytes to the file.
     pub(super) fn flush_pending<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
         state.flushing = true;
+        // A snapshot shares the segments and copies nothing. Bytes that are appended during the
+        // write belong to the next flush.
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
         let (written, result) = super::flush::write_out(&*self.backing, &pending, start);
+        // Before the lock: releasing the last reference frees up to 4 MiB, which readers need not
+        // wait for.
         drop(pending);
 
         let mut state = self.lock();
@@ -344,6 +358,7 @@ impl Flushable for SharedLog {
     fn run_queued_flush(&self) {
         let mut state = self.lock();
         state.flush_queued = false;
+        // While this request was queued, a blocked writer or `close` may have taken the flush role.
         if !state.flushing && !state.has_failed() && !state.tail.is_empty() {
             drop(self.flush_pending(state));
         }

@@ -23,6 +23,8 @@ impl Wakers {
         key: &mut Option<WakerKey>,
         cx: &Context<'_>,
     ) -> Option<Waker> {
+        // The key stays with its waiter for life: a waiter that is woken and polled again cannot be
+        // mistaken for another one that registered meanwhile.
         let key = *key.get_or_insert_with(|| {
             self.last += 1;
             WakerKey(self.last)

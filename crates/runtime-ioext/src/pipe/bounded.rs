@@ -188,6 +188,7 @@ impl BoundedWriter {
             return Err(error.clone());
         }
         let unread = state.unread.len();
+        // Compared by subtraction, which cannot overflow: `unread` never exceeds `capacity`.
         if len > capacity - unread {
             return Err(PipeWriteError::Full {
                 len,
@@ -261,6 +262,7 @@ impl BoundedReader {
                 self.shared.notify_read(state);
                 return Poll::Ready(end.map(|()| None));
             }
+            // Under the lock of the check, so that a write in between is not missed.
             let replaced = state.reader.replace(cx.waker().clone());
             drop(state);
             drop(replaced);

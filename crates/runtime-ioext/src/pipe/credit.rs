@@ -183,6 +183,8 @@ impl AsyncWrite for CreditWriter {
         let len = bytes.len().min(state.available());
         if len == 0 && !bytes.is_empty() {
             // Nothing can grant more credit: waiting would never end.
+            // Only with zero credit: if `unread` is full instead, the reader makes space, and the
+            // rest of the credit stays usable.
             if state.no_more_credit && state.credit == Some(0) {
                 return Poll::Ready(Err(PipeWriteError::NoCredit.into()));
             }
@@ -261,6 +263,8 @@ impl AsyncRead for CreditReader {
             drop(replaced);
             return Poll::Pending;
         }
+        // Shared and copied into `buf` after unlocking, so that the writer need not wait for the
+        // copy.
         let bytes = state.unread.pop(buf.remaining());
         let writer = state.writer.take();
         drop(state);

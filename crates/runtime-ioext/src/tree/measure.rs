@@ -103,6 +103,8 @@ mod system {
                 continue;
             }
             let stat = match statat(folder.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
+                // A running task creates and removes files meanwhile. The size is an estimate at
+                // any rate.
                 Err(Errno::NOENT) => continue,
                 stat => stat?,
             };
@@ -135,6 +137,7 @@ mod system {
             if let Some(level) = self.levels.last_mut() {
                 level.resume_at = resume_at;
             }
+            // The outermost folder is closed: a walk in depth returns to it last.
             if self.open.len() == MAX_OPEN_FOLDERS {
                 self.open.pop_front();
             }

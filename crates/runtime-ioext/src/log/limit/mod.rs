@@ -194,6 +194,8 @@ impl State {
         self.head_remaining -= len as u64;
         if !rest.is_empty() && !self.head_complete {
             // The cut at a line end leaves some of the head unused.
+            // Final even if a shorter write would still fit: it would appear before output that
+            // precedes it.
             self.head_complete = true;
             self.tail.add_capacity(self.head_remaining);
         }

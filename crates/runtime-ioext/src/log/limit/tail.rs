@@ -63,6 +63,8 @@ impl Tail {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        // Old bytes are dropped before the new ones are added: the buffer never exceeds its
+        // capacity.
         let excess = (self.bytes.len() + bytes.len()).saturating_sub(self.capacity);
         let from_buffer = excess.min(self.bytes.len());
         self.drop_front(from_buffer);

@@ -19,6 +19,8 @@ pub(super) struct Comparison {
 pub(super) fn compare(text: &[u8], alphabet: Alphabet, output: &[u8]) -> Comparison {
     let (mut at, mut ends, mut is_partial) = (0, Ends::of(0), false);
     while at < text.len() {
+        // Without this fast path, each letter would look up its spellings and build a new set of
+        // positions.
         let plain = ends.advance_plain(&text[at..], output);
         at += plain;
         if at == text.len() {
@@ -75,6 +77,8 @@ impl Ends {
     /// Skips the letters and digits that `text` and the output have in common, and returns their number. They
     /// have one spelling each, and are nearly all of most secrets.
     fn advance_plain(&mut self, text: &[u8], output: &[u8]) -> usize {
+        // Several positions may match different numbers of characters. The slow path merges or
+        // drops them within a few characters.
         let [end] = &mut self.ends[..self.len] else {
             return 0;
         };

@@ -81,6 +81,8 @@ impl GramFilter {
                 ];
                 self.contains(u32::from_le_bytes(window))
             };
+            // `|` and not `||`: the four lookups have no branches between them. Which one was set
+            // is found by the loop below.
             if is_set(0) | is_set(1) | is_set(2) | is_set(3) {
                 break;
             }

@@ -23,7 +23,9 @@ pub(super) fn for_each_gram(
         let grams = plain.windows(len).enumerate();
         return grams.for_each(|(offset, gram)| each(offset, gram));
     }
-    // The characters of the text with the offsets at which their spelling may start.
+    // The characters of the text with the offsets at which their spelling may start. A set, because
+    // spellings of equal length lead to the same offset: its continuation is computed once.
+    // Otherwise the work would grow with the power of the number of characters.
     let mut chars = BTreeSet::from([(0, 0)]);
     while let Some((at, offset)) = chars.pop_first() {
         let mut grams = BTreeSet::new();

@@ -132,6 +132,8 @@ impl Redactor {
         let (secrets, too_short): (Vec<_>, Vec<_>) = secrets
             .map(parts::without_line_end)
             .partition(|secret| secret.len() >= min_len);
+        // One lock for all secrets: a log line between two of them could contain the second one in
+        // plain text.
         let mut patterns = self.shared.patterns.write();
         for secret in secrets {
             parts::for_each_part(secret, min_len, &mut |part| patterns.add(part));
@@ -166,6 +168,8 @@ impl Redactor {
     /// Returns a complete text with its secrets replaced. Copies it only if it contains any.
     #[must_use]
     pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        // Scanned twice if it contains a secret, which is rare. The lock is not held in between; a
+        // secret added there is only redacted earlier than promised.
         let scan = self.shared.patterns.read().scan(text.as_bytes(), true);
         if scan.found.is_empty() {
             return Cow::Borrowed(text);
@@ -196,6 +200,7 @@ impl Redactor {
 
     fn count<'a>(&self, redacted: Redacted<'a>) -> Cow<'a, [u8]> {
         if redacted.hits > 0 {
+            // A statistic that orders no other memory.
             self.shared.hits.fetch_add(redacted.hits, Ordering::Relaxed);
         }
         redacted.bytes
@@ -271,6 +276,7 @@ impl_writer!(RedactingWriter);
 impl<S: LogSink + Clone> Clone for RedactingWriter<S> {
     /// Creates a writer for another stream. Bytes buffered by this writer stay with it.
     fn clone(&self) -> Self {
+        // A copy of the buffered bytes would write the same output twice.
         self.redactor.writer(self.sink.clone())
     }
 }

@@ -32,6 +32,7 @@ fn for_each_value(text: &[u8], min_len: usize, nesting: usize, each: &mut impl F
     let mut add = |value: &[u8]| {
         if value.len() >= min_len && !is_trivial(value) {
             pieces(value, each);
+            // The limit stops the recursion on a secret that was built to nest deeply.
             if nesting > 0 {
                 for_each_value(value, min_len, nesting - 1, each);
             }
@@ -62,6 +63,7 @@ fn strings(json: &Value) -> Box<dyn Iterator<Item = Cow<'_, str>> + '_> {
         Value::String(text) => Box::new(std::iter::once(Cow::Borrowed(&**text))),
         Value::Number(number) => Box::new(std::iter::once(Cow::Owned(number.to_string()))),
         Value::Array(items) => Box::new(items.iter().flat_map(strings)),
+        // Keys are not secrets: `"password"` would be redacted in every log.
         Value::Object(fields) => Box::new(fields.values().flat_map(strings)),
         Value::Null | Value::Bool(_) => Box::new(std::iter::empty()),
     }
@@ -87,6 +89,7 @@ fn pieces(text: &[u8], each: &mut impl FnMut(&[u8])) {
     while text.len() - start > MAX_PART {
         let end = char_start(text, start + MAX_PART);
         each(&text[start..end]);
+        // Advances by at least `MAX_PART / 2 - OVERLAP` bytes less one character, so the loop ends.
         start = piece_start(text, end - OVERLAP);
     }
     // The last piece may be short. It starts earlier then.

@@ -108,6 +108,8 @@ impl Patterns {
         // The string in the filter at a position is part of a secret that starts there or shortly before.
         let before = self.stride - 1;
         while !self.is_empty() {
+            // A secret that starts at `s` has its strings at `s` to `s + before` in the filter. So
+            // the position `at + before` covers all starts from `at` to itself.
             let found = self.filter.find(output, at + before, self.stride);
             let starts = match found {
                 Found::Gram(gram) => gram - before..gram + 1,
@@ -151,6 +153,8 @@ impl Patterns {
             form: Form::MAX,
         };
         let mut starts = self.starts.range(min..=max);
+        // Too short to look at the text of the parts. Keeping up to three bytes back is cheaper
+        // than deciding precisely.
         if output.len() < self.gram_len {
             best.is_partial = starts.next().is_some();
             return best;

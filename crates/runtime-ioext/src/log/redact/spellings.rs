@@ -31,6 +31,7 @@ pub(super) fn for_each_spelling(
     if let Some(cached) = ASCII.get(usize::from(text[0])) {
         cached.iter().for_each(|spelling| each(spelling));
         match (alphabet, text[0]) {
+            // The URL alphabet differs in these two characters only (RFC 4648, section 5).
             (Alphabet::Base64, b'+') => each(b"-"),
             (Alphabet::Base64, b'/') => each(b"_"),
             _ => {}
@@ -45,6 +46,8 @@ pub(super) fn for_each_spelling(
 
 /// Returns the length of the first character in bytes.
 fn char_len(text: &[u8]) -> usize {
+    // Only four bytes: validating the whole text for each of its characters would take quadratic
+    // time.
     let head = &text[..text.len().min(4)];
     let valid = match std::str::from_utf8(head) {
         Ok(valid) => valid,
@@ -125,6 +128,8 @@ fn utf16(c: char, upper: bool) -> String {
 
 /// Returns the text, and the text within a JSON string, with and without an escaped `/`.
 fn nested(text: String) -> [String; 3] {
+    // The backslash first: the second replacement inserts backslashes, which must not be escaped
+    // again.
     let outer = text.replace('\\', "\\\\").replace('"', "\\\"");
     let slash = outer.replace('/', "\\/");
     [text, outer, slash]

@@ -50,6 +50,8 @@ impl Stream {
                 Cow::Owned(buffered)
             }
         };
+        // Buffered bytes are compared again with all patterns. A saved matching state would become
+        // wrong when a secret is added between two writes.
         let scan = patterns.scan(&input, complete);
         self.buffered = input[scan.keep..].to_vec();
         if scan.found.is_empty() && self.replaced == 0 {
