@@ -197,9 +197,11 @@ impl PolicyInput<'_> {
         let Some((actual, total)) = stat.known().map(values) else {
             return out.skip(rule, stat);
         };
+        // Reserved bytes shift both thresholds: they are free now, but will not be.
         let (trigger, target) = threshold.map_or((0, 0), |threshold| threshold.minimum(total));
         let trigger = trigger.saturating_add(reserved);
         let target = target.saturating_add(reserved);
+        // An active rule continues to its target, although the trigger no longer holds.
         if actual < trigger || self.active.contains(&rule) && actual < target {
             out.push(rule, trigger.saturating_sub(actual), target - actual);
         }

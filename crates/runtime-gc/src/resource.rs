@@ -130,6 +130,8 @@ impl DisposableResource {
         let now = MonotonicNanos::now_coarse();
         // The coarse clock lags behind the precise one, and the LRU order relies on times that only grow.
         if now > self.last_used() {
+            // `Relaxed` suffices: `UseCount::release` runs this between an acquire of the previous
+            // release and its own release.
             self.state.last_used.store(now.0, Ordering::Relaxed);
         }
     }

@@ -88,6 +88,8 @@ impl SharedRegistry {
             self.wake.notify_one();
             return;
         }
+        // Unlimited: without collections few resources are due, and a selection ends at the first
+        // idle one.
         let mut budget = u32::MAX;
         loop {
             let selection = self.registry().select_due(Instant::now(), &mut budget);

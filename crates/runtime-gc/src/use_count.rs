@@ -120,11 +120,16 @@ impl UseCount {
 
     /// Reverts a claim, so that the resource accepts users again.
     pub(crate) fn unclaim(&self) {
+        // Release pairs with `acquire`: the next user sees the changes that the disposal made
+        // before it gave up.
         self.0.fetch_and(!CLAIMED, Ordering::Release);
     }
 
     /// Refuses new users. Returns whether the resource is idle now; if not, it is watched.
     pub(crate) fn retire(&self) -> bool {
+        // `WATCHED` in the same step: between two steps, the last user could leave without a
+        // notification. Acquire: if the resource is idle, its disposal sees the writes of the last
+        // user.
         self.0.fetch_or(RETIRED | WATCHED, Ordering::AcqRel) & USERS == 0
     }
 

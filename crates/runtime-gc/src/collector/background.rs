@@ -48,6 +48,8 @@ impl Drop for BackgroundCollector {
 async fn run(collector: Arc<Collector>, mut stopped: oneshot::Receiver<()>) {
     while stopped.try_recv().is_err() {
         collector.collect().await;
+        // Computed after the collection, so that a slow one is followed by a whole interval without
+        // load on the disk.
         let next = next_collection(&collector);
         tokio::select! {
             () = sleep_until(next) => {}

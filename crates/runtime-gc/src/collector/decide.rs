@@ -98,11 +98,14 @@ impl<'a> DecisionBuilder<'a> {
             .policy_input(stats, &collection.active)
             .evaluate();
         evaluation.shortfalls.iter().for_each(|it| self.meet(it));
+        // The limits were met above in this case too: their victims are reported with the limit as
+        // the reason.
         let everything = collection.purpose == Purpose::EvictEverything;
         if everything {
             self.take_everything();
         }
         // From now on, these rules are evaluated against their target.
+        // Evicting only down to the trigger would start another collection with the next task.
         collection.activate(evaluation.rules());
         self.decision.must_wait =
             others_in_flight && (everything || evaluation.rules().next().is_some());
@@ -157,6 +160,8 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     fn add(&mut self, victim: Entry, reason: Option<EvictionReason>) {
+        // The registry counts the victim as well, but this decision took its copy of the sum
+        // before.
         self.in_flight.add(&victim.footprint);
         self.chosen.add(victim.class, &victim.footprint);
         // Due resources are discarded ones and retries, which differ in their failures.

@@ -67,6 +67,8 @@ impl Disposal {
             Ok(Ok(())) => self.freed(),
             Ok(Err(DisposeError::InUseElsewhere)) => self.in_use_elsewhere(),
             Ok(Err(error)) => self.failed(error_chain(&error)),
+            // Dropping the future does not stop work on a blocking thread. The resource is
+            // quarantined and stays claimed, because its files may still be changing.
             Err(_) => self.failed(format!("timed out after {limit:?}")),
         }
     }

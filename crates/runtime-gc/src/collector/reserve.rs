@@ -21,6 +21,8 @@ impl Collector {
         let reservation = self.admit(bytes)?;
         // The reservation is part of the minimum that this collection and concurrent ones evaluate.
         let report = self.collect().await;
+        // A shortage of another rule does not matter: a class above its maximum does not prevent
+        // the write.
         let Some(shortage) = report.shortages.iter().find(|it| it.rule == FREE_DISK) else {
             return Ok(reservation);
         };
@@ -117,6 +119,7 @@ impl ResourceUsage {
         let occupied = disk.map_or(u64::MAX, |disk| disk.total.saturating_sub(disk.free));
         // A resource of unknown size may occupy all of it.
         if self.idle.disk.unknown == 0 {
+            // Footprints are estimates, whose sum may exceed the used space.
             self.idle.disk.known.min(occupied)
         } else {
             occupied

@@ -93,6 +93,7 @@ impl LruBuckets {
 
     pub(crate) fn remove(&mut self, key: BucketKey, position: Position) {
         if let Some(bucket) = self.0.get_mut(&key) {
+            // An empty bucket stays: there are at most nine per class.
             bucket.remove(&position);
         }
     }

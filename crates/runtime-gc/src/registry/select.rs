@@ -30,9 +30,13 @@ impl Registry {
             // The order is lazy (see `Registry`): the resource was used since, so correct its position.
             if last_used != known_last_used {
                 debug_assert!(last_used > known_last_used, "time of last use went back");
+                // The loop ends: each correction moves a resource to its actual position, and times
+                // only grow.
                 self.set_state(slot, EntryState::Idle(last_used));
                 continue;
             }
+            // A use that ends between the read above and this claim is missed. The victim is then
+            // not the oldest one, which is harmless; a resource in use is never claimed.
             match resource.uses().claim() {
                 Claim::Claimed => return Selection::Victim(self.start_disposal(slot)),
                 Claim::InUse => self.set_state(slot, EntryState::InUse),

@@ -71,6 +71,8 @@ impl Registry {
     /// Removes a resource, unless it is or must be disposed of.
     pub(crate) fn remove(&mut self, id: ResourceId) -> Option<Entry> {
         match self.get(id)?.state {
+            // Not a discarded or quarantined one: its owner has given it up, and only the collector
+            // frees its space.
             EntryState::Idle(_) | EntryState::InUse | EntryState::InUseElsewhere(_) => {
                 self.delete(id)
             }
@@ -97,6 +99,8 @@ impl Registry {
     /// Records that a watched resource lost its last user.
     pub(crate) fn mark_idle(&mut self, id: ResourceId) {
         let Some(entry) = self.get(id) else { return };
+        // The notification follows the release without a lock. Meanwhile a collection may have
+        // found the resource idle, or claimed it.
         if entry.state != EntryState::InUse {
             return;
         }
@@ -122,6 +126,8 @@ impl Registry {
             | EntryState::Quarantined(_)
             | EntryState::Discarded => {}
             _ if is_idle => self.set_state(id.slot, EntryState::Discarded),
+            // Even if the registry knew it as idle: `mark_idle` acts only on this state, and would
+            // ignore the last release.
             _ => self.set_state(id.slot, EntryState::InUse),
         }
         true
