@@ -70,6 +70,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     pub(crate) fn next_serial(&self) -> u64 {
+        // `Relaxed`: serials only have to differ.
         self.next_serial.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -193,6 +194,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let shard = self.shard(hash);
         let slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
         let selected = slots.filter(|slot| slot.created() < created_before);
+        // Copied, because removing a slot takes the same lock, and discarding its entry runs
+        // foreign code.
         let serials: Vec<u64> = selected.map(|slot| slot.serial).collect();
         drop(shard);
         let serials = serials.into_iter();
@@ -241,6 +244,7 @@ impl<K: CacheKey, R: Resource> EntryMap<K> for CacheMap<K, R> {
     fn is_replaced(&self, key: &K, serial: u64) -> bool {
         let hash = self.hash(key);
         let other = |slot: &Slot<K, R>| slot.key == *key && slot.serial != serial;
+        // A construction counts too: its entry would be the second one for the key.
         self.sharing == Sharing::Shared && self.shard(hash).find(hash, other).is_some()
     }
 }

@@ -45,6 +45,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             found.is_some()
         });
         drop(shard);
+        // The check may look at the disk, and runs after the lock is released.
         let handle = found?;
         if handle.is_intact() {
             return Some(handle);
@@ -121,6 +122,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Joins the construction of a slot, if it may be shared and has the same source.
     fn join(&self, slot: &Slot<K, R>, source: &str) -> Option<Waiter<K, R>> {
+        // Requests with different sources do not share errors: the second one may have other
+        // credentials or another mirror.
         match &slot.state {
             SlotState::Constructing(construction)
                 if self.sharing == Sharing::Shared && *construction.source == *source =>
@@ -164,6 +167,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
 
     /// Polls `work` until it ends or all waiters have left, and passes its result to the waiters.
     pub(crate) async fn run(mut self, work: impl Future<Output = Result<R, BoxError>> + Send) {
+        // `work` is dropped before the waiters get the result: the clean-up of a constructor does
+        // not race with their next request.
         if let Some(result) = self.drive(work).await {
             self.complete(result);
         }

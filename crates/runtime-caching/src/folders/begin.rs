@@ -100,6 +100,8 @@ impl<K: FolderKey> FolderCache<K> {
         loop {
             match self.map.begin(key, source) {
                 BeginResult::Hit(handle) => {
+                    // Without a lease, the folder was discarded. Each pass removes one folder, so
+                    // the loop ends.
                     if let Some(handle) = lease(handle) {
                         return FolderLookup::Hit(handle);
                     }
@@ -165,6 +167,8 @@ impl<K: FolderKey> FolderConstruction<K> {
         } = self;
         let (key, created) = (serde_json::to_value(task.key()), folder.created());
         spawn(task.run(async move {
+            // A key that cannot be serialized fails the construction, so that all waiters get the
+            // error.
             let record = Record::new(key?, created);
             // The first and the last step block on the disk. Between them, dropping the task removes the folder.
             let create = move || UnfinishedFolder::create(root, id, record);

@@ -39,6 +39,7 @@ fn private() -> fs::DirBuilder {
 ///
 /// After a power loss it may also be empty or missing, unless it is synced.
 pub(super) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
+    // In the same folder, because a rename is atomic only within a file system.
     let temporary = path.with_extension("new");
     let written = write_temporary(&temporary, bytes, sync).and_then(|()| rename(&temporary, path));
     if written.is_err() {

@@ -103,6 +103,8 @@ impl Folder {
         }
         self.move_record(RecordLocation::Index, RecordLocation::Leases)?;
         // Before the user gets the folder: after a power loss, a half-modified folder must not have its old record.
+        // Only `leases`. If the power fails before the removal from `index` is on disk, the record
+        // is in both folders, and the sweep lets the lease win.
         disk::sync_folder(&self.root.leases())
     }
 
@@ -179,6 +181,8 @@ impl Folder {
 
     /// Moves the folder to the trash at the first call, and returns its removal.
     fn start_removal(&self) -> Arc<Removal> {
+        // Kept for retries: the original path no longer exists, and a part of the content may be
+        // removed.
         let mut removal = self.removal.lock();
         let started = removal.get_or_insert_with(|| {
             // At once, so that the path is free and a crash leaves the rest in the trash.

@@ -24,6 +24,8 @@ pub(super) async fn lease_in_background<K: FolderKey>(
         return Ok(lease(handle));
     }
     let (cache, key) = (handle.cache_name(), format!("{:?}", handle.key()).into());
+    // Owned by the blocking task: if this future is dropped while the lease is synced, the
+    // destructor of its result returns the folder to the cache.
     let undelivered = Undelivered(Some(handle));
     let leased = tokio::task::spawn_blocking(move || {
         let recorded = undelivered

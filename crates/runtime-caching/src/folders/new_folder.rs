@@ -105,6 +105,8 @@ impl UnfinishedFolder {
     pub(super) fn finish(mut self, policy: Arc<FolderPolicy>) -> Result<Folder, CreateFolderError> {
         self.record.measure(&self.path);
         let id = self.id.take().expect("only taken here");
+        // The size is already in the lease, so that adding the folder to the cache is only a rename
+        // of its record.
         match self.record.write_lease(&self.root.in_leases(&id)) {
             Ok(()) => {
                 let (root, record) = (Arc::clone(&self.root), self.record.clone());

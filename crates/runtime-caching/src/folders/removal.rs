@@ -30,6 +30,8 @@ impl Removal {
         let running = Arc::clone(&self.running).lock_owned().await;
         let path = self.path.clone();
         let remove = move || {
+            // Moved into the closure: dropping the future must not release the lock while the
+            // thread still removes.
             let _running = running;
             disk::remove_tree(&path)
         };

@@ -166,6 +166,8 @@ impl Root {
                 found: text.trim().to_owned(),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Synced: after a power loss, an empty file would count as an unknown format, and
+                // the root could not be opened.
                 disk::write(&path, FORMAT.as_bytes(), disk::Sync::Yes).map_err(io)
             }
             Err(error) => Err(io(error)),

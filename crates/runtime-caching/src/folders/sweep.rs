@@ -91,6 +91,8 @@ impl<'a> Sweep<'a> {
         for id in self.leftovers(disk::names(&self.root.index())?) {
             adoptable.extend(self.check_record(&id, &existing, &read_key)?);
         }
+        // After the records: adopted folders are owned by now, so that only the others are left
+        // over.
         self.discard_folders(folders, &unfinished);
         self.discard_trash()?;
         Ok(adoptable)
