@@ -66,6 +66,7 @@ impl ConnectionHandle {
 
     /// Asks the driver to close the connection after the requests in progress.
     pub(crate) fn shut_down(&self) {
+        // As in `abort`, the flag precedes the wake-up.
         self.is_shutting_down.store(true, Ordering::Release);
         self.wakers[WakeSlot::Driver as usize].wake();
     }

@@ -70,6 +70,7 @@ impl HookRegistry {
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Hook>> {
         let hash = self.hasher.hash_one(id);
         let hook = self.hooks.read().by_hash.get(&hash).cloned()?;
+        // The hash only selects a candidate: two ids may share it.
         hook.id.matches(id).then_some(hook)
     }
 

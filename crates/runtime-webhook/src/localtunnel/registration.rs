@@ -110,6 +110,7 @@ fn parse(
     }
     let response: RegistrationResponse =
         serde_json::from_slice(body).map_err(|error| server.invalid_response(error))?;
+    // A server that names no number expects one connection.
     let connections = response.max_conn_count.unwrap_or(1);
     Ok(Registration {
         base_url: format!("{}/", response.url.trim_end_matches('/')),

@@ -68,6 +68,8 @@ impl Connections {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let mut table = self.table.lock();
         let handle = table.new_handle();
+        // Under the lock of `apply_to_all`: a connection that is accepted during a shutdown is
+        // either in the table by then, or sees the shutdown here.
         table.shutdown.apply(&handle);
         table.handles.insert(handle.id, Arc::clone(&handle));
         ConnectionPermit {

@@ -120,6 +120,7 @@ impl Endpoint {
     }
 
     fn request(&self, token: &SecretString, key: &str) -> Result<Builder, ConnectTunnelError> {
+        // With a capital letter: the server answers `bearer` with 400.
         let bearer = format!("Bearer {}", token.expose_secret());
         let mut bearer = HeaderValue::try_from(bearer)
             .map_err(|_| self.token_error("invalid characters in the token".into()))?;
@@ -161,6 +162,8 @@ fn base_url(response: &Response<Incoming>, key: &str) -> Result<String, &'static
     if accept.is_none_or(|accept| accept.as_bytes() != expected.as_bytes()) {
         return Err("invalid WebSocket handshake");
     }
+    // The server may serve its clients at another host than the one that they connect to, so the
+    // URL is not derived from that of the server.
     let url = headers
         .get("x-websocktunnel-client-url")
         .and_then(|url| url.to_str().ok())

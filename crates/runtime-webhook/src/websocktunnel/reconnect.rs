@@ -59,6 +59,8 @@ impl Tunnel {
                 Ok(connection) => self.serve(connection, &mut sessions).await,
                 Err(error) => self.handle_error(error),
             };
+            // Also after a long session: a server that restarts loses all of its clients at once,
+            // and the jitter spreads their return.
             let delay = sessions.backoff.next_delay(max_delay);
             if stopping.run_until_cancelled(sleep(delay)).await.is_none() {
                 return;

@@ -98,6 +98,7 @@ impl TokenCache {
             duration_until(now, token.expires)
                 .is_some_and(|remaining| remaining > RENEW_BEFORE_EXPIRY)
         };
+        // Taken out, so that a failed request does not leave an expired token behind.
         let token = match self.current.take().filter(is_valid) {
             Some(token) => token,
             None => self.source.token().await?,

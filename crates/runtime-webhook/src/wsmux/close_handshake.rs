@@ -15,6 +15,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::error::SessionError;
 
+// A websocktunnel server neither answers a close frame nor closes the connection. A stop therefore
+// waits this long, during which the last frames are delivered.
 /// The time limit for the peer to close the connection after the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 

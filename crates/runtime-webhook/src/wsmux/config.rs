@@ -55,6 +55,8 @@ impl Default for SessionConfig {
         Self {
             receive_window: 1 << 20,
             assumed_window: 4 << 20,
+            // Peers accept any length up to the credit. A short message lets the other streams have
+            // their turn sooner.
             max_message_bytes: 32 * 1024,
             max_queued_bytes: 128 * 1024,
             max_streams: 10_000,

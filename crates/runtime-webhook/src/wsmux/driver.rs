@@ -135,6 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Result<(), SessionError> {
         while self.pings.poll_tick(cx).is_ready() {
             // Any message counts, not only a pong: behind bulk data a pong may take longer than an interval.
+            // The server has the same rule: it drops a connection without a pong within an
+            // interval, and sends no close frame.
             if !self.received_since_ping {
                 return Err(SessionError::PingTimeout {
                     seconds: self.pings.period().as_secs(),
@@ -163,6 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         for _ in 0..TURNS_PER_POLL {
             let can_receive = self.poll_receive(cx)?;
             let can_send = self.poll_send(cx)?;
+            // A direction that is not exhausted has registered no waker: returning here would stall
+            // it.
             if can_receive || can_send {
                 continue;
             }

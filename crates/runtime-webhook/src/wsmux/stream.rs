@@ -49,6 +49,8 @@ impl Stream {
             if stream_state(state, id)?.send.is_closed {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
+            // Under one lock with the registration below. An ACK in between would grant credit
+            // without a waker to call.
             let written = state.write(id, bufs);
             if written > 0 || bufs.iter().all(|buf| buf.is_empty()) {
                 return Poll::Ready(Ok(written));

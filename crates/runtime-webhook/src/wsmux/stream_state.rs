@@ -116,6 +116,7 @@ impl SendHalf {
             .map_or(max_message_bytes, |last| capacity(last));
         let bytes = &bytes[..bytes.len().min(max_len)];
         match last {
+            // No message: an empty DAT is never sent.
             _ if bytes.is_empty() => {}
             Some(last) => last.extend_from_slice(bytes),
             None => {

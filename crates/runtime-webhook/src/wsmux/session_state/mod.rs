@@ -110,6 +110,9 @@ impl SessionState {
         };
         stream.recv.window = self.config.receive_window as usize;
         self.streams.insert(id, stream);
+        // Only for peers that accept streams. A websocktunnel server queues SYNs without ever
+        // accepting them, and after about 200 it serves neither this session nor a later one with
+        // the same id.
         self.send_control(id, FrameKind::Syn);
         Ok(id)
     }
@@ -123,6 +126,8 @@ impl SessionState {
             stream.has_handle = true;
             // Zero until here: a peer that sends data before the ACK overflows the window.
             stream.recv.window = self.config.receive_window as usize;
+            // The first ACK accepts the stream and announces the window. Without it, the server
+            // answers its viewer with 500 after 30 s.
             self.send_control(id, FrameKind::Ack(self.config.receive_window));
             return Some(id);
         }

@@ -46,6 +46,8 @@ impl SessionState {
             last_active_ping: self.ping_count,
             ..StreamState::default()
         };
+        // SYN carries no window, and a websocktunnel server never ACKs its own SYN: it expects that
+        // this end knows the size of its buffer. It drops data beyond it and cuts off the response.
         stream.send.credit = Some(self.config.assumed_window as usize);
         self.streams.insert(id, stream);
         self.accept_queue.push_back(id);
@@ -90,6 +92,8 @@ impl SessionState {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
+        // FIN ends one direction only. A viewer that leaves looks the same to this end, and no ACK
+        // follows.
         stream.recv.has_ended = true;
         self.pending_wakes.extend(stream.recv.reader.take());
         // FIN before ACK refuses a stream, and its opener is registered as the writer.

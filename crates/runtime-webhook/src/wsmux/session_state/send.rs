@@ -24,6 +24,7 @@ impl SessionState {
                 self.enqueue(id);
                 return Some(message);
             }
+            // Only after the last message: FIN ends the data of this end.
             if stream.send.is_closed && !stream.send.has_ended {
                 stream.send.has_ended = true;
                 self.remove_if_finished(id);
