@@ -35,6 +35,8 @@ impl SpooledFile {
         let mut file = storage.new_file("artifact")?.into_async();
         let mut reserved = Vec::new();
         loop {
+            // In parts: the length of a remote file is unknown, and the file may grow while it is
+            // copied.
             let reservation = storage.reserve(RESERVED_BYTES);
             let mut reservation = reservation.map_err(io::Error::other)?;
             let mut part = (&mut reader).take(RESERVED_BYTES);

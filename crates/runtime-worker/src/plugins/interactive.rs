@@ -129,6 +129,7 @@ struct TaskInteractive {
 #[async_trait]
 impl TaskPlugin for TaskInteractive {
     async fn started(&mut self, sandbox: &Arc<dyn Sandbox>) -> Result<(), TaskError> {
+        // Weak: an open shell must not keep the sandbox, and the files of the task, beyond its end.
         let (run, sandbox) = (self.run.clone(), Arc::downgrade(sandbox));
         // In the background: the task does not wait for a tunnel, which may take long to open.
         self.serving.spawn(async move {

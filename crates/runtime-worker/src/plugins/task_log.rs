@@ -188,6 +188,8 @@ impl TaskLogUpload {
             source,
         });
         self.upload_artifact(BACKING_LOG, log).await?;
+        // The queue accepts the change of an artifact from `reference` to `link`. Another change of
+        // its type, such as to `s3`, is refused with 409: hence two artifacts.
         let link = ArtifactBody::Link(LinkArtifact {
             content_type: CONTENT_TYPE.to_owned(),
             artifact: BACKING_LOG.to_owned(),

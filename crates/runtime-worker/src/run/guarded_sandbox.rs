@@ -41,6 +41,8 @@ impl GuardedSandbox {
         let mut deadlines = self.kill_deadline.subscribe();
         let exceeded = async {
             loop {
+                // A second kill may move the deadline, for example if an immediate stop follows the
+                // end of the run time.
                 let deadline = *deadlines.borrow_and_update();
                 let deadline = async {
                     match deadline {
@@ -59,6 +61,7 @@ impl GuardedSandbox {
             () = exceeded => {}
             _ = self.hung.wait() => {}
         }
+        // Recorded for all callers: a later `wait` or `kill` must not wait for another timeout.
         let _ = self.hung.set(());
     }
 }

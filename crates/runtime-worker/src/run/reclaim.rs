@@ -102,6 +102,8 @@ impl ClaimWatcher<'_> {
                     let reason = self.fetch_stop_reason().await;
                     return Err(reason.unwrap_or_else(|| presumed_reason(clock)));
                 }
+                // A 5xx or a lost connection says nothing about the claim. The queue may even have
+                // accepted the request, and then accepts the next one too.
                 Err(error) => {
                     monitor.warn(format_args!(
                         "cannot reclaim, retrying: {}",

@@ -71,6 +71,8 @@ impl ResolutionReporter<'_> {
         loop {
             match self.send(resolution).await {
                 Ok(()) => return Ok(()),
+                // The queue answers a repeated report with 200, so a report whose first answer was
+                // lost succeeds. A 409 means that the run was resolved in another way.
                 Err(error) if is_claim_lost(&error) => return Err(error),
                 Err(error) => {
                     let error = error_chain(&error);

@@ -12,6 +12,9 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// 401 is not included: it may be transient while the credentials of the claim are replaced.
 pub(super) fn is_claim_lost(error: &ApiError) -> bool {
+    // 409: the run is resolved, its claim has expired, or the deadline of the task has passed. 404:
+    // the queue no longer knows the task. 403: the scopes do not cover the run; no retry can change
+    // that.
     matches!(error.status(), Some(403 | 404 | 409))
 }
 

@@ -38,6 +38,8 @@ impl RunSupervisor<'_> {
         }
         tokio::select! {
             resolution = self.resolve() => resolution,
+            // Until the end of `resolve`: uploads may take longer than a claim, and the queue
+            // resolves a run whose claim has expired.
             never = self.watch(claim) => match never {},
         }
     }
@@ -206,6 +208,7 @@ impl RunSupervisor<'_> {
         stages: &mut Stages,
         outcome: Result<Verdict, RunError>,
     ) -> Result<Verdict, RunError> {
+        // Before the close: plugins may still have output or a last message for the log.
         stages.closing_log(self.run);
         let log = self.run.context.followed_log();
         let Err(error) = log_end::close(log, self.shared.timing.hang_timeout).await else {

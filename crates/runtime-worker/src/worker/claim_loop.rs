@@ -152,6 +152,9 @@ impl Worker {
                     stop.stop_within(StopStage::Now, timing.shutdown_timeout);
                 }
             }
+            // Not biased: a branch only wakes the loop or records an event, and the conditions
+            // above are evaluated again in each pass. So the order in which ready branches are
+            // taken does not matter.
             let reserve = timing.shutdown_reserve;
             tokio::select! {
                 claims = poll_claim(&mut claim_in_flight) => {

@@ -56,6 +56,8 @@ impl ClaimPoller {
             return Vec::new();
         }
         let sent = Instant::now();
+        // Before the request: from here on the queue may claim a task, even if this future is
+        // dropped.
         *self.unanswered_since.lock() = Some(sent);
         let response = tokio::select! {
             // A response that has arrived wins: its tasks are claimed, whether or not it is overdue.
@@ -79,6 +81,8 @@ impl ClaimPoller {
             }
         };
         if claims.is_empty() {
+            // Even after an empty answer: should the queue answer without its long poll, a loop
+            // without a delay would flood it.
             sleep(delay, stop).await;
         }
         claims
@@ -108,6 +112,7 @@ impl ClaimPoller {
         let request = ClaimWorkRequest {
             worker_group: identity.worker_group.clone(),
             worker_id: identity.worker_id.clone(),
+            // The queue answers a larger number with 400.
             tasks: free.min(MAX_CLAIMS) as u32,
         };
         queue.claim_work(&identity.task_queue_id, &request).await

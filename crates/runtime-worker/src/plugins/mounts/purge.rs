@@ -9,7 +9,8 @@ use runtime_caching::FolderCache;
 use runtime_core::purge_cache::PurgeCache;
 use runtime_core::{ApiError, Timestamp};
 
-/// Overlap of consecutive queries. The service caches its answers for some seconds.
+/// Overlap of consecutive queries. The service answers from a cache of up to 10 s, so a request may become visible after
+/// one with a later time.
 const QUERY_OVERLAP: Duration = Duration::from_secs(5 * 60);
 
 /// Queries the purge-cache service and purges the requested caches.

@@ -125,6 +125,8 @@ impl Forwarder {
         // Without a length, it may have any.
         let stated = body.size_hint().upper();
         let stated = stated.map_or(Some(limit), |it| it.try_into().ok());
+        // Reserved before the body is read: many concurrent requests of a task cannot exceed the
+        // budget of memory.
         let bytes = stated.filter(|bytes| *bytes <= limit)?;
         let permits = bytes.div_ceil(1 << 10).try_into().ok()?;
         let reserved = self.budget.acquire_many(permits).await.ok()?;
@@ -157,6 +159,8 @@ impl Forwarder {
                     let message = format!("cannot reach Taskcluster: {error}");
                     return text(StatusCode::BAD_GATEWAY, &message);
                 }
+                // A request whose answer was lost is sent twice, which most calls of Taskcluster
+                // accept: they are idempotent.
                 Ok(_) | Err(_) => sleep(backoff.next_delay(MAX_DELAY)).await,
             }
         }
