@@ -289,6 +289,8 @@ impl SandboxChild {
                 return Ok(reaped);
             }
             match &self.ended {
+                // The reap above is tried before each wait. An end in between makes the descriptor
+                // readable, so it is not missed.
                 Some(ended) => ended.readable().await?.clear_ready(),
                 None => sleep(REAP_INTERVAL).await,
             }
@@ -304,6 +306,8 @@ impl SandboxChild {
             };
             self.account = Some(tokio::task::spawn_blocking(account));
         }
+        // Kept in `self`: if this future is dropped, the next `wait` continues with the same
+        // thread.
         let Some(account) = &mut self.account else {
             return CgroupUsage::default();
         };
@@ -341,6 +345,8 @@ impl SandboxChild {
 
 /// Opens a process, to wait for its end.
 fn watch(pid: Pid) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    // A process descriptor and not `SIGCHLD`, whose handler the whole program shares: another
+    // library could replace it.
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(process) => sys::register(process, Interest::READABLE).map(Some),
         Err(Errno::NOSYS) => Ok(None),
@@ -355,6 +361,8 @@ async fn receive_descriptor(control: &UnixStream) -> io::Result<Option<OwnedFd>>
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let buffers = &mut [IoSliceMut::new(&mut byte)];
+        // Close-on-exec from the start: between the receipt and a later call, another thread may
+        // start a process.
         recvmsg(control, buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
         let mut received = ancillary.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),

@@ -76,11 +76,16 @@ pub(crate) fn plan_inside(
 fn begin(first_group: i32, groups: usize) -> Plan {
     let mut plan = Plan::default();
     plan.step(SpawnStep::CloseFiles);
+    // Those without close-on-exec, which any library of the worker may have opened. The others were
+    // closed by the execution of the init program.
     let first_unused = first_group + groups as i32;
     let arguments = [first_unused.into(), u32::MAX.into(), 0.into()];
     plan.call(libc::SYS_close_range, arguments);
     if first_unused > first_group {
+        // Before the walls: the group becomes the root of a control group namespace, and joining it
+        // needs a right that the process drops.
         plan.step(SpawnStep::JoinControlGroup);
+        // `0` is the writing process itself, so the plan needs no pid.
         let own_pid = plan.address(b"0");
         for file in first_group..first_unused {
             plan.call(libc::SYS_write, [file.into(), own_pid, 1.into()]);
@@ -148,6 +153,7 @@ fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Resu
         seccomp::filter_sockets(plan);
     }
     if isolation.has(Wall::SystemCalls) {
+        // Last: the filter refuses the mounts and namespaces of the other walls.
         seccomp::filter(plan);
     }
     Ok(())
@@ -165,6 +171,7 @@ fn drop_rights(plan: &mut Plan, isolation: &Isolation, identity: &Identity) {
         credentials::change_user(plan, user, group);
     }
     if privileges {
+        // After the change of the user, which needs them.
         credentials::drop_capabilities(plan);
     }
     let filters = isolation.has_socket_filter() || isolation.has(Wall::SystemCalls);
@@ -190,6 +197,8 @@ fn serve_and_fork(
     };
     prctl(plan, libc::PR_SET_DUMPABLE, 0);
     if !processes {
+        // Without a namespace, the orphans of the command would become children of another process,
+        // and the init process could neither end nor reap them.
         prctl(plan, libc::PR_SET_CHILD_SUBREAPER, 1);
     }
     // All signals are blocked since the clone.
@@ -199,7 +208,8 @@ fn serve_and_fork(
     let fork = plan.fork();
     execute(plan)?;
     plan.parent(fork);
-    // The streams of the command end when the command closes them.
+    // The streams of the command end when the command closes them. So does the pipe for failures,
+    // whose end without a message shows that the command was executed.
     plan.step(SpawnStep::CloseFiles);
     plan.call(
         libc::SYS_close_range,
@@ -212,11 +222,14 @@ fn serve_and_fork(
 /// Turns the process into the command.
 fn execute(plan: &mut Plan, command: &SandboxCommand) -> Result<(), SpawnError> {
     plan.step(SpawnStep::Session);
+    // Also a new process group, to which the init process passes the worker's signals on.
     plan.call(libc::SYS_setsid, []);
     if command.terminal.is_some() {
         let request = libc::TIOCSCTTY;
         plan.call(libc::SYS_ioctl, [0.into(), request.into(), 0.into()]);
     }
+    // The command must not hold the stream: it could read the worker's signals, and could keep the
+    // sandbox alive after the worker.
     plan.call(libc::SYS_close, [CONTROL_FD.into()]);
     let close_on_exec = [
         FAILURE_FD.into(),

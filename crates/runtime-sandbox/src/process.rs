@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use crate::sys;
 use crate::uids::UserLease;
 
+// A list instead of a thread: a drop must not block, and has no runtime to spawn on. Most of them
+// end within a millisecond.
 /// Killed processes whose owner was dropped before their end. The next start or drop reaps them.
 static ABANDONED: Mutex<Vec<(Pid, Option<UserLease>)>> = Mutex::new(Vec::new());
 
@@ -113,6 +115,7 @@ impl InitProcess {
     pub(crate) fn wait_and_reap(mut self) -> io::Result<()> {
         waitid(
             WaitId::Pid(self.pid),
+            // The process stays a zombie, since only `wait4` below returns its usage.
             WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
         )?;
         self.try_reap().map(drop)
@@ -127,6 +130,8 @@ impl InitProcess {
         let reaped = reaped.map(|(status, usage)| (status, SandboxUsage::new(&usage)));
         if reaped.is_some() {
             self.reaped = true;
+            // Only now may another command have the same user: their processes could signal each
+            // other.
             self.user = None;
         }
         Ok(reaped)

@@ -44,6 +44,7 @@ impl SandboxCommand {
         };
         let mut available = isolation.clone();
         let mut missing_walls = Vec::new();
+        // Each wall alone, since a failed start names only the first that is missing.
         for wall in Wall::ALL {
             if isolation.has(wall) && SandboxChild::probe(wall).await.is_err() {
                 available = available.without(wall);
@@ -201,6 +202,7 @@ async fn read_failure(mut failure: pipe::Receiver) -> io::Result<Option<(u32, io
     let mut message = [0; 8];
     match failure.read_exact(&mut message).await {
         Ok(_) => Ok(decode_failure(&message)),
+        // The pipe is closed by the execution of the program.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }

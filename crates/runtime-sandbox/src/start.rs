@@ -112,6 +112,7 @@ fn start_program(
     let streams = Streams::open(command, &walls.identity).map_err(prepare)?;
     let (failure, failure_inside) = io::pipe().map_err(prepare)?;
     let (control, control_inside) = UnixStream::pair().map_err(prepare)?;
+    // In the order of the descriptors inside: 0, 1, 2, `FAILURE_FD` and `CONTROL_FD`.
     let mut files = vec![
         streams.inside[0].as_fd(),
         streams.inside[1].as_fd(),
@@ -123,6 +124,8 @@ fn start_program(
     let pid =
         clone::start(program.as_fd(), &files, namespaces).map_err(failed(SpawnStep::Clone))?;
     let owns_namespace = namespaces & libc::CLONE_NEWPID != 0;
+    // From here on a drop kills the process. The inner ends are closed on return: a copy in the
+    // worker would keep the pipe for failures open.
     let process = InitProcess::new(pid, owns_namespace, user);
     Ok(Started {
         process,

@@ -52,6 +52,8 @@ impl TerminalPair {
             )?;
         }
         tcsetwinsize(&inside, size.into())?;
+        // Only the outer side: the inner one is the command's, and few programs expect a terminal
+        // that does not block.
         fcntl_setfl(&outside, fcntl_getfl(&outside)? | OFlags::NONBLOCK)?;
         Ok(Self { outside, inside })
     }

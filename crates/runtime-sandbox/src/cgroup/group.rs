@@ -130,6 +130,7 @@ impl Drop for Cgroup {
         let mut left: Vec<_> = self.folders.iter().collect();
         left.retain(|folder| !folder.remove());
         // Only one with members cannot be removed.
+        // Without a wait for their end: a destructor may run on a thread of the runtime.
         left.iter().for_each(|folder| kill_members(folder));
         left.retain(|folder| !folder.remove());
         let left = left.into_iter().map(|folder| folder.path().to_owned());

@@ -121,6 +121,8 @@ impl CgroupLimits {
                 ["memory.max", "memory.limit_in_bytes"],
                 bytes,
             ));
+            // After the memory: version 1 refuses a sum below the limit of the memory, which is
+            // unlimited at first.
             all.push(self.swap_files(bytes));
         }
         if let Some(count) = self.pids {

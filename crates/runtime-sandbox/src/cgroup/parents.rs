@@ -322,6 +322,7 @@ fn is_taken(error: &io::Error) -> bool {
 /// Fails if the group has members itself, unless it is the root, or if it is not delegated to this user. Then the
 /// support of the groups shows what they lack.
 fn enable_controllers(parent: &Path) {
+    // One by one: the kernel refuses a write as a whole if it does not know one of its controllers.
     for controller in CONTROLLERS {
         let _ = write_existing(
             &parent.join("cgroup.subtree_control"),

@@ -148,6 +148,7 @@ fn write_elf_header(file: &mut Vec<u8>) {
 fn write_segment(file: &mut Vec<u8>, kind: u32, access: u32, offset: u64, at: u64, len: u64) {
     file.extend(kind.to_ne_bytes());
     file.extend(access.to_ne_bytes());
+    // The alignment is the largest page size of AArch64, 64 KiB.
     for number in [offset, at, at, len, len, 0x1_0000] {
         file.extend(number.to_ne_bytes());
     }

@@ -19,6 +19,7 @@ pub(crate) fn leave_keyring(plan: &mut Plan) {
 /// Becomes another user and group, without supplementary groups. Needs root.
 pub(crate) fn change_user(plan: &mut Plan, user: u32, group: u32) {
     plan.step(SpawnStep::ChangeUser);
+    // In this order: after the change of the user, the process may change neither groups nor group.
     plan.call(libc::SYS_setgroups, [0.into(), 0.into()]);
     plan.call(libc::SYS_setresgid, [group.into(); 3]);
     plan.call(libc::SYS_setresuid, [user.into(); 3]);

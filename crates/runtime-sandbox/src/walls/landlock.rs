@@ -48,6 +48,7 @@ pub(crate) fn restrict(plan: &mut Plan, view: &FileView, own_root: bool) -> Resu
     let known = known_rights(version);
     let scopes = if version >= 6 { SCOPES } else { 0 };
     let mut attributes = Vec::new();
+    // Every right that the kernel knows: one that is not listed here would stay allowed everywhere.
     for number in [known, 0, scopes] {
         attributes.extend(number.to_ne_bytes());
     }
@@ -116,6 +117,7 @@ impl Rules {
         let path = plan.string(path.as_ref())?;
         // `struct landlock_path_beneath_attr`: the rights, and a descriptor that the next operation stores.
         let mut rule = [0; 12];
+        // The kernel refuses rules with rights that the ruleset does not list.
         rule[..8].copy_from_slice(&(rights & self.known).to_ne_bytes());
         let rule = plan.bytes(&rule);
         let folder = plan.cell_at(rule + 8);

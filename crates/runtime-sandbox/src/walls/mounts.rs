@@ -45,6 +45,7 @@ pub(crate) fn change_root(
     let root = mounts.open_root(&view.root)?;
     mounts.pivot(root.unwrap_or(memory))?;
 
+    // The worker's mask would remove bits from modes such as 1777.
     mounts.mode_mask(0);
     let read_only_root = root.is_none();
     if root.is_some() {
@@ -72,6 +73,7 @@ pub(crate) fn change_root(
     for hidden in HIDDEN_PROCESS_FILES.map(Path::new) {
         mounts.hide(hidden, hidden)?;
     }
+    // Last, because the targets of the mounts are created in the root folder.
     if read_only_root {
         mounts.set_attributes(libc::AT_FDCWD.into(), "/", 0, READ_ONLY)?;
     } else {
@@ -93,6 +95,8 @@ pub(crate) fn change_process_files(plan: &mut Plan) -> Result<(), SpawnError> {
 fn own_mounts(plan: &mut Plan, step: SpawnStep) -> Result<(), SpawnError> {
     plan.step(step);
     plan.call(libc::SYS_unshare, [libc::CLONE_NEWNS.into()]);
+    // The copies of shared mounts are shared: without this, the mounts of a sandbox of root would
+    // appear on the machine.
     let private = libc::MS_REC | libc::MS_PRIVATE;
     let root = plan.string("/")?;
     plan.call(
@@ -162,6 +166,8 @@ impl Mounts<'_> {
                     ("upperdir", upper.as_os_str().to_owned()),
                     ("workdir", work.as_os_str().to_owned()),
                 ];
+                // `userxattr`: overlays store their state in attributes, and in a user namespace
+                // the process may not write those named `trusted`.
                 let options = options.iter().map(|(key, value)| (*key, value.as_os_str()));
                 let mount =
                     self.file_system("overlay", options, &["userxattr"], NO_SETUID | NO_DEVICES)?;

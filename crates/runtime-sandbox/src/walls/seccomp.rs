@@ -157,6 +157,8 @@ const _: () = assert!(REFUSED.len() < 255);
 fn first_instructions() -> Vec<libc::sock_filter> {
     let mut program = vec![
         load(ARCH),
+        // Numbers mean something only within one table. A 64-bit program reaches that of 32 bits
+        // with `int 0x80`, where the numbers below are other calls.
         jump(BPF_JEQ, ARCHITECTURE, 1, 0),
         refuse(libc::ENOSYS),
         load(NUMBER),
@@ -191,6 +193,8 @@ fn program() -> Vec<libc::sock_filter> {
         );
     }
     refuse_sockets(&mut program, &SOCKET_FAMILIES);
+    // Only the low 32 bits, as in the kernel. A comparison of all 64 would let a request pass whose
+    // high bits are set.
     let mut requests = vec![load(argument(1))];
     for request in TERMINAL_REQUESTS {
         requests.extend([jump(BPF_JEQ, request, 0, 1), refuse(libc::EPERM)]);
