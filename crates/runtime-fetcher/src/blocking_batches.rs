@@ -160,6 +160,8 @@ impl<S> Processor<S> {
     /// Processes batches until the queue is empty or the [`BlockingBatches`] was dropped.
     fn run(mut self) -> Finished<S> {
         while !self.queue.is_closed() {
+            // Not a blocking receive: a slow stream would hold one of the runtime's threads while
+            // it waits.
             let Ok(batch) = self.queue.try_recv() else {
                 break;
             };

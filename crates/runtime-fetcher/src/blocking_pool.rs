@@ -41,6 +41,8 @@ pub(crate) async fn run_on_pool<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let (sender, result) = oneshot::channel();
+    // If the runtime has shut down, it drops the closure, and the destructor of the worker runs the
+    // jobs: none is left behind in the static pool.
     if let Some(worker) = POOL.enqueue(job(sender, work)) {
         tokio::task::spawn_blocking(|| drop(worker));
     }

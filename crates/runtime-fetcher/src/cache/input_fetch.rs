@@ -124,6 +124,7 @@ struct ReservingTarget<'a, T> {
 #[async_trait]
 impl<T: Target> Target for ReservingTarget<'_, T> {
     async fn expect(&mut self, bytes: u64) -> Result<(), TargetError> {
+        // A reservation may start a collection, which costs more than a small input takes.
         if bytes >= MIN_RESERVED_BYTES {
             self.reservation = Some(self.folder.reserve(bytes).await?);
         }

@@ -54,8 +54,11 @@ pub(super) async fn locate_object(
     hashes: &Hashes,
 ) -> Result<Location, AttemptError> {
     let download = services.objects.start_download(name, credentials).await?;
+    // The hashes of the service are those of the decoded bytes, like those of the reference.
     let hashes = hashes.clone().merge(object_hashes(&download.hashes)?)?;
     Ok(Location {
+        // The `getUrl` method of the object service asks for this: the signed URL is that of the
+        // bytes.
         follow_redirects: false,
         ..location(&download.url, Trust::Deployment, &hashes)?
     })

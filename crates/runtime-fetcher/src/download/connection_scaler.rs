@@ -68,6 +68,7 @@ impl ConnectionScaler {
         if self.is_frozen || time < self.policy.window {
             return None;
         }
+        // At least a microsecond, because a window of zero is a valid setting.
         let rate = self.window_bytes as f64 / time.max(Duration::from_micros(1)).as_secs_f64();
         self.start_window();
         if self.connections > 1 {

@@ -48,6 +48,8 @@ impl<R: AsyncBufRead + Unpin> AsyncRead for GzipMembers<R> {
                 }
                 State::Padding(reader) => {
                     let bytes = ready!(Pin::new(&mut *reader).poll_fill_buf(cx))?;
+                    // Zeros between and after members are padding, for example of tapes. The gzip
+                    // program skips them too.
                     let nuls = bytes.iter().take_while(|byte| **byte == 0).count();
                     let (has_ended, is_padding) = (bytes.is_empty(), nuls == bytes.len());
                     Pin::new(reader).consume(nuls);

@@ -100,6 +100,7 @@ impl ParallelRanges {
     }
 
     fn release_permits(&mut self) {
+        // After a `shrink`, more ranges may be running than there are connections.
         let used = self.connections.max(self.running.len());
         self.permits.truncate(used - 1);
     }
@@ -133,6 +134,7 @@ async fn receive(
         chunks.push(chunk);
     }
     match range.end {
+        // A server may return less than the requested range with a valid 206.
         Some(promised) if received != promised => {
             Err(AttemptError::Truncated { received, promised })
         }

@@ -156,6 +156,8 @@ async fn run_passes(
     let mut pass = Pass::First;
     loop {
         match run_pass(body, target, limit, pass).await {
+            // Restarts are bounded: each follows a failure that the retry budget has counted, or
+            // parallel ranges that did not help, which are not tried again.
             Err(PassError::Restart) => {}
             Err(PassError::Failed(cause))
                 if cause.class() == ErrorClass::CorruptBody && pass != Pass::Last =>

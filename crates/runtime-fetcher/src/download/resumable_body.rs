@@ -185,6 +185,7 @@ impl<'a> ResumableBody<'a> {
     fn count(&mut self, bytes: u64) {
         self.received += bytes;
         self.meter.add(bytes);
+        // Encoded bytes: what counts is the progress of the transfer, not that of the decoder.
         self.retry.record_advance(self.received);
         let Some(total) = self.total() else { return };
         let remaining = total.saturating_sub(self.received);
@@ -264,6 +265,8 @@ impl<'a> ResumableBody<'a> {
                     self.use_response(response);
                     return Ok(());
                 }
+                // No delay before the restart: the server has answered, and only dislikes the
+                // range.
                 Err(error) if is_refused_range(&error) => return Err(PassError::Restart),
                 Err(error) => cause = error,
             }

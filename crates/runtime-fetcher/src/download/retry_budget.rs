@@ -51,6 +51,8 @@ impl RetryBudget {
     /// Only an offset beyond those of all earlier attempts is progress: else a body that always breaks at the same
     /// offset would be retried forever.
     pub(super) fn record_advance(&mut self, offset: u64) {
+        // A minimum, since a server that breaks each connection after a few bytes must exhaust the
+        // budget.
         if offset >= self.progress_offset + MIN_PROGRESS_BYTES {
             self.progress_offset = offset;
             self.attempts_since_progress = 0;

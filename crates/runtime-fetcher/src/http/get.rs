@@ -38,6 +38,8 @@ impl HttpClient {
         };
         let mut url = location.url.clone();
         let mut trust = location.trust;
+        // Redirects are followed here and not by the client: each hop must pass the guard, and a
+        // hop from HTTPS to HTTP is refused.
         for _ in 0..=limit {
             let response = self.send(&url, trust, range).await?;
             let Some(next) = redirect(&url, &response)? else {
@@ -99,6 +101,7 @@ impl BodyResponse {
         stall_timeout: Duration,
     ) -> Result<Self, AttemptError> {
         match (response.status().as_u16(), range) {
+            // 203 is 200 from a proxy that has changed the response.
             (200 | 203, None) => Self::whole(response, url),
             (206, Some(range)) => Self::partial(response, url, range),
             // The whole body instead of the range, or a part of it that the server declares to be the whole.

@@ -80,6 +80,8 @@ pub async fn fetch_as_stream<T, E>(
         Err(_) => target.fail(),
     }
     match (handled.await, fetched) {
+        // Even if the fetch has failed: the handler may have returned before the end, and needs no
+        // more bytes.
         (Some(outcome), _) => outcome.map_err(StreamError::Handler),
         (None, Err(error)) => Err(StreamError::Fetch(error)),
         (None, Ok(_)) => unreachable!("a complete stream is not broken"),

@@ -103,6 +103,8 @@ impl Target for DirectoryTarget {
             format: self.format,
             limits: self.limits.clone(),
         };
+        // A blocking thread cannot be cancelled. It looks at the flag at each entry, and ends soon
+        // after its caller was dropped.
         let stop = StopOnDrop::default();
         let stopped = Arc::clone(&stop.0);
         let unpacked = self
@@ -119,6 +121,7 @@ struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
+        // `Relaxed`: the flag guards no data, and seeing it late costs one more entry.
         self.0.store(true, Ordering::Relaxed);
     }
 }

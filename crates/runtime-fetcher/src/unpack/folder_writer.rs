@@ -99,6 +99,8 @@ impl<'a> FolderWriter<'a> {
         }
         self.budget.count_entry()?;
         self.budget.count_name(name.len() + target.len())?;
+        // Created at the end: no entry can be written through a symlink of the archive, whatever
+        // their order.
         self.symlinks.push(Symlink {
             name: name.to_owned(),
             path,
