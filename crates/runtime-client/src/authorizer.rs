@@ -61,6 +61,7 @@ impl Authorizer {
     #[must_use]
     pub fn with_authorized_scopes(&self, scopes: &ScopeSet) -> Self {
         let authorized = match &self.authorized {
+            // An intersection: restricting twice must never widen.
             Some(earlier) => earlier.intersection(scopes),
             None => scopes.clone(),
         };

@@ -94,6 +94,7 @@ impl ClaimGuard<'_> {
             Some(PendingClaim::Claims(claims)) => Ok(std::mem::take(claims)),
             None => Ok(Vec::new()),
         };
+        // Only after the await: until then, a drop puts the request back.
         self.claim = None;
         result
     }

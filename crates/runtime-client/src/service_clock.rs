@@ -35,11 +35,14 @@ impl ServiceClock {
             return;
         };
         let ahead = date.as_second().saturating_sub(now.as_second());
+        // The services tolerate a difference of minutes. Correcting smaller ones would only make
+        // signatures depend on the latency of responses.
         let offset = if ahead.unsigned_abs() < MIN_OFFSET {
             0
         } else {
             ahead
         };
+        // `Relaxed`: a call that signs with the previous value gets a 401 and signs again.
         let previous = self.offset.swap(offset, Ordering::Relaxed);
         // The difference varies by some seconds with the duration of the responses.
         if previous.abs_diff(offset) >= MIN_OFFSET {

@@ -115,6 +115,7 @@ impl Queue for Client {
     async fn list_artifacts(&self, run: &Run) -> Result<Vec<ArtifactEntry>, ApiError> {
         let mut artifacts = Vec::new();
         let mut token: Option<String> = None;
+        // A bound, in case the service returns the same token forever.
         for _ in 0..MAX_ARTIFACT_PAGES {
             let call = list_artifacts_call(run);
             let call = call.query(&[("continuationToken", token.as_deref())]);

@@ -80,6 +80,8 @@ impl Execution<'_> {
             };
             // The response has shown that the clock is wrong, so the signature was. The refused attempt had no effect.
             if error.is_unauthorized()
+                // Compared with the value before the attempt: another call may have corrected the
+                // clock meanwhile, which is reason enough to sign again.
                 && self.transport.service_clock.offset() != offset
                 && std::mem::take(&mut self.may_correct_clock)
             {
@@ -105,6 +107,8 @@ impl Execution<'_> {
         let (status, headers) = (response.status(), response.headers().clone());
         self.transport
             .service_clock
+            // Of every response, including errors: the `Date` of a refusal is what corrects the
+            // clock.
             .observe(&headers, Timestamp::now());
         let body = read_body(response, MAX_RESPONSE_BYTES).await;
         if status.is_success() {
@@ -163,6 +167,7 @@ impl Execution<'_> {
             }
             RetryDecision::Retry { min_delay } => self.retries.wait(min_delay).await,
             // Without a delay after the replacement, since the service is healthy.
+            // Once per call: a 401 for two different credentials has another cause.
             RetryDecision::ReplaceCredentials => {
                 std::mem::take(&mut self.may_replace_credentials)
                     && self.wait_for_other_credentials(used).await

@@ -78,6 +78,8 @@ impl BodyReader {
     pub(super) async fn stalled(&self, limit: Duration) {
         let mut before = self.queue.sent_bytes.load(Ordering::Relaxed);
         loop {
+            // Compared once per period instead of resetting a timer at each chunk. A stall is
+            // detected after one to two periods.
             tokio::time::sleep(limit).await;
             let now = self.queue.sent_bytes.load(Ordering::Relaxed);
             if now == before {
@@ -93,6 +95,7 @@ impl BodyReader {
     ///
     /// Safe: the thread ends when this is dropped.
     pub(super) async fn finish(mut self) -> Result<Digests, SourceError> {
+        // Fails the next send of the thread, which ends it: a blocking thread cannot be cancelled.
         self.queue.chunks.lock().close();
         (&mut self.thread)
             .await

@@ -166,6 +166,7 @@ impl ObjectUpload<'_> {
 
 impl UploadUrlProvider for ObjectUpload<'_> {
     async fn request_url(&self) -> Result<UploadUrl, ApiError> {
+        // For each attempt: the URL expires, and the service returns a new one for the same upload.
         let method = self.create_upload(None).await?;
         let put_url = method.put_url.ok_or_else(|| {
             unexpected_response(CREATE_UPLOAD, "the service supports no upload method")
@@ -182,6 +183,7 @@ impl TryFrom<PutUrlResponse> for UploadUrl {
         let mut headers = HeaderMap::new();
         for (name, value) in response.headers {
             let name = HeaderName::try_from(name)?;
+            // `put` sets it; a second one would make the request invalid.
             if name != CONTENT_LENGTH {
                 headers.insert(name, HeaderValue::try_from(value)?);
             }

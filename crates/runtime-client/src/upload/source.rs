@@ -144,6 +144,8 @@ fn read(
         if read_bytes > length {
             return Err(changed(read_bytes));
         }
+        // The last chunk is held back until the source is known to be unchanged. Without it the
+        // body is incomplete, so the store cannot accept a mix of two versions.
         let ready = std::mem::replace(&mut held_chunk, chunk);
         if !ready.is_empty() {
             sink(ready).map_err(SourceError::Sink)?;

@@ -19,6 +19,7 @@ pub(super) struct HashThread {
 impl HashThread {
     /// Starts a thread. Returns `None` if the system cannot create one.
     pub(super) fn start(algorithm: &'static Algorithm) -> Option<Self> {
+        // Bounded: a slower hash slows the reader down instead of buffering the artifact.
         let (sender, receiver) = sync_channel::<Bytes>(QUEUE_DEPTH);
         let hash = move || {
             let mut context = Context::new(algorithm);
