@@ -109,6 +109,8 @@ impl Batch {
     /// Returns the bytes to write, with the line that ends the batch.
     pub(super) fn into_bytes(mut self) -> Vec<u8> {
         if !self.bytes.is_empty() {
+            // Detects torn and reordered writes. It does not protect against deliberate changes:
+            // the file is trusted.
             let mut checksum = Crc::new();
             checksum.update(&self.bytes);
             self.bytes.extend_from_slice(COMMIT_START);

@@ -56,6 +56,8 @@ impl Journal {
     ///
     /// Removes an incomplete batch at the end, whose call was never answered.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Entry>), OpenJournalError> {
+        // Not a lock on the journal: a rewrite replaces that file, and another server could lock
+        // the new one.
         let lock = options().create(true).open(folder.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -78,6 +80,8 @@ impl Journal {
             is_broken: false,
             _lock: lock,
         };
+        // Removes an incomplete last batch. The next one would be appended to it, and both be read
+        // as damage.
         journal.file.set_len(journal.len)?;
         if journal.len == 0 {
             journal.write(HEADER)?;
@@ -96,6 +100,8 @@ impl Journal {
         if self.is_broken {
             return Err(io::Error::other("an earlier write has failed"));
         }
+        // Set first and cleared at the end, so that neither an error nor a panic in between is
+        // forgotten: a half-written batch may be at the end of the file.
         self.is_broken = true;
         let mut batch = Batch::new(self.len);
         write(&mut batch)?;
@@ -138,6 +144,8 @@ impl Journal {
             Err(error) => {
                 // What remains would take space on a disk that is probably full.
                 let _ = fs::remove_file(path);
+                // The next attempt waits until the file has doubled again: on a full disk, each
+                // call would otherwise pay for a rewrite that fails.
                 self.max_len = max_len(self.len);
                 Err(error)
             }
@@ -259,5 +267,7 @@ fn restrict(file: &File) {
 }
 
 fn max_len(live_len: u64) -> u64 {
+    // With a factor, rewrites cost a constant share of the appends, whatever the size. The constant
+    // spares small journals.
     live_len.saturating_mul(2).saturating_add(MIN_GROWTH)
 }

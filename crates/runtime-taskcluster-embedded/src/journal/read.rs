@@ -70,6 +70,8 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
     loop {
         let line_start = batch.len();
         let position = contents.committed_len + line_start as u64;
+        // Complete lines may be left over as well: the server was killed between the write of its
+        // records and that of the commit.
         if !next_line(reader, position, &mut batch)? {
             break;
         }

@@ -160,6 +160,8 @@ impl State {
 
     /// Sets the end of the claim and replaces its timer.
     fn set_taken_until(&mut self, task_id: &str, run_id: u32, taken_until: Timestamp) {
+        // The real queue ends a claim when its resolver polls, some seconds after `takenUntil`. A
+        // late reclaim or report succeeds until then.
         let due = time::after(taken_until, self.resolver_delay);
         let Ok(Some(task)) = self.tasks.get_mut(task_id) else {
             return;

@@ -23,6 +23,7 @@ impl State {
         now: Timestamp,
     ) -> Result<TaskSnapshot, RequestError> {
         if let Some(task) = self.tasks.get(task_id)? {
+            // Clients repeat the call after a lost answer.
             if *task.definition == definition {
                 return Ok(task.status());
             }
@@ -157,6 +158,7 @@ impl State {
     ) -> Result<TaskSnapshot, RequestError> {
         let task = self.tasks.get_mut(task_id)?;
         let task = task.ok_or_else(|| super::unknown_task(task_id))?;
+        // A copy, if a claim that is being answered still holds the definition.
         Arc::make_mut(&mut task.definition).priority = priority;
         if let Some(run) = task.runs.last_mut()
             && let Some(key) = run.pending
@@ -177,6 +179,7 @@ impl State {
         now: Timestamp,
     ) -> Result<TaskSnapshot, RequestError> {
         let task = self.task(task_id)?;
+        // For a resolved task, the real queue answers 200 and changes nothing.
         if !task.state().is_resolved() {
             check_deadline(&task, "canceled", now)?;
             self.resolve_task(task_id, "canceled", now);

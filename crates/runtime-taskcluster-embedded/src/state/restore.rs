@@ -30,6 +30,7 @@ impl State {
         state.tasks.set_journal(reader.clone());
         reader.for_each(&entries, |entry, value| state.restore(entry, value))?;
         drop(entries);
+        // In the order of creation, so that the lists of groups are those from before the restart.
         for task in state.tasks.take_links() {
             state.link(&task);
         }
@@ -92,6 +93,7 @@ impl State {
             queue.push(key, task_id, run_id);
         } else if run.status.state == TaskState::Running {
             queue.claimed += 1;
+            // A claim that expired while the server was down ends with the first run of the timers.
             let taken_until = run.status.taken_until.unwrap_or(Timestamp::MIN);
             let timer = Timer::ClaimExpired { task_id, run_id };
             run.claim_timer = Some(self.timers.add(after(taken_until, delay), timer));

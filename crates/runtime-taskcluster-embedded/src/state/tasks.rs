@@ -119,6 +119,8 @@ impl Tasks {
             self.in_memory.insert(id, task);
         }
         let task = self.in_memory.get_mut(id);
+        // Even if the caller changes nothing: then the next save repeats the value, which is
+        // harmless.
         if let Some(task) = &task {
             self.changed.insert(Arc::clone(&task.id));
         }
@@ -256,6 +258,7 @@ impl Stored for Tasks {
         }
         let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound)?;
         for (id, stored) in &self.stored {
+            // From the old file, which stays open until the new one has replaced it.
             let value = journal.read(stored.value)?;
             let position = rewrite.batch.copy(TASKS, &**id, &value)?;
             self.written.push((Arc::clone(id), position));

@@ -27,6 +27,8 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn add(&mut self, due: Timestamp, timer: Timer) -> TimerKey {
+        // Two timers may have the same time. The count makes their keys unique, and keeps their
+        // order.
         self.count += 1;
         let key = (due, self.count);
         self.by_due_time.insert(key, timer);
