@@ -49,6 +49,7 @@ impl<T: Clone> SeriesTable<T> {
         if let Some(series) = self.0.read().get(&key) {
             return series.clone();
         }
+        // Before the lock is taken for writing: the closure allocates the buckets of a histogram.
         let created = create(&key.name);
         let mut table = self.0.write();
         if table.len() >= MAX_SERIES {
@@ -60,6 +61,7 @@ impl<T: Clone> SeriesTable<T> {
 
     /// Returns all series, sorted by name and labels.
     pub(super) fn sorted(&self) -> Vec<(SeriesKey, T)> {
+        // Sorted after unlocking: an export must not delay the first use of a metric.
         let mut series: Vec<_> = self.0.read().clone().into_iter().collect();
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
         series
