@@ -103,6 +103,8 @@ impl CommandWatch {
         };
         state.commands.insert(id, command);
         // The task also ends with its runtime.
+        // Under the same lock as the end of idle passes: they see this command, or have ended and
+        // are started again here.
         let runs = state.passes.as_ref().is_some_and(|it| !it.is_finished());
         if !runs {
             let passes = make_passes(Arc::clone(&self.0));
@@ -176,6 +178,7 @@ impl Shared {
         let is_idle = state.commands.is_empty();
         if is_idle {
             state.passes = None;
+            // Low memory before a pause without commands says nothing about the tasks after it.
             state.timer = HighMemoryTimer::default();
         }
         is_idle
@@ -184,6 +187,8 @@ impl Shared {
     /// Samples all commands if that is due or memory is low, and chooses one that must end.
     fn pass(&self) {
         let now = Instant::now();
+        // Read outside of the lock, like the samples: the start and the end of each command take
+        // it.
         let machine = proc::machine_memory(&self.meminfo);
         let is_low = machine.is_some_and(|memory| self.settings.is_exceeded(memory));
         let mut samples = BTreeMap::new();
@@ -260,6 +265,7 @@ impl Command {
 impl State {
     /// Ends the command that uses most memory, if that is enough to help.
     fn end_largest(&mut self, settings: &HighMemory, machine: MachineMemory) {
+        // The current memory and not the peak: only that becomes free.
         let commands = self.commands.values_mut().filter(|it| it.end.is_some());
         let Some(largest) = commands.max_by_key(|command| command.curve.memory()) else {
             return;
@@ -268,6 +274,7 @@ impl State {
         if memory < settings.min_use() {
             return;
         }
+        // Taken, so that a command that takes long to die is not chosen again.
         if let Some(end) = largest.end.take() {
             // Fails if the command has just ended.
             let _ = end.send(reason(settings, machine, &largest.curve));
