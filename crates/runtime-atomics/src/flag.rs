@@ -62,9 +62,13 @@ impl Flag {
     /// Sets the value, wakes its waiters, and returns the previous value. If several threads change the value
     /// at once, exactly one of them observes the change.
     pub fn swap(&self, value: bool) -> bool {
+        // One swap and not a load and a store: of several threads that change the value, exactly
+        // one must see the old one. Release publishes the writes before this call to readers of the
+        // new value; acquire makes those of the previous writer visible to this thread.
         let before = self.inner.value.swap(value, Ordering::AcqRel);
         // Without a change, every waiter for `value` has already returned or is about to.
         if before != value {
+            // After the swap, since a woken waiter reads the value.
             self.inner.changed.notify_waiters();
         }
         before

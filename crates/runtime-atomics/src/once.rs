@@ -65,6 +65,8 @@ impl Once {
     /// Propagates a panic of `f`. The call still counts as done: waiters are woken, and no later call
     /// runs.
     pub fn call(&self, f: impl FnOnce()) -> bool {
+        // Exclusive because of the swap alone. A caller that gets `false` learns nothing about the
+        // writes of the first call: for those, `done` is read with acquire.
         if self.inner.claimed.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -118,6 +120,7 @@ struct Ending<'a>(&'a Inner);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
+        // Before the notification: a woken waiter that still read `false` would sleep forever.
         self.0.done.store(true, Ordering::Release);
         self.0.ended.notify_waiters();
     }

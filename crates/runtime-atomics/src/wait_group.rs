@@ -104,6 +104,7 @@ impl WaitGroup {
 
     /// Refuses all further `add` calls. The count remains until its guards are dropped.
     pub fn drain(&self) {
+        // No notification: the count is unchanged, and it is all that waiters look at.
         self.inner.state.fetch_or(DRAINING, Ordering::AcqRel);
     }
 
@@ -157,10 +158,14 @@ impl Inner {
     /// Updates the state atomically unless `f` returns `None`; returns the previous state.
     fn update(&self, f: impl FnMut(usize) -> Option<usize>) -> Result<usize, usize> {
         self.state
+            // Acquire: a caller that finds a count of zero sees the writes of all work that was
+            // counted. The decrements are read-modify-writes, so they form one release sequence,
+            // and a read of the last one synchronizes with all of them.
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, f)
     }
 
     fn subtract(&self, n: usize) {
+        // Never below zero: each guard subtracts what it has added or was given by a split.
         self.state.fetch_sub(shifted(n), Ordering::AcqRel);
         // After every decrement, not only at zero: `wait_for_less_than` waits for any count.
         self.decremented.notify_waiters();
