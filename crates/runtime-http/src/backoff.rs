@@ -33,6 +33,8 @@ impl Backoff {
     pub fn next_delay(&mut self, max_delay: Duration) -> Duration {
         let bound = self.bound().min(max_delay);
         self.delays = self.delays.saturating_add(1);
+        // From zero and not from half of the bound: retries are spread most evenly then, and a
+        // short delay now and then is harmless.
         scaled(bound, fastrand::f64())
     }
 
