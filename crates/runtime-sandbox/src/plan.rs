@@ -145,11 +145,13 @@ impl Plan {
 
     /// Adds the operations of the parent of a fork from here on.
     pub(crate) fn parent(&mut self, fork: usize) {
+        // `clone` has five arguments, so the sixth is free for the target of the jump.
         self.operations[fork].arguments[5] = Argument::Operation(self.operations.len());
     }
 
     /// Adds data and returns their offset. They are aligned to 8 bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> usize {
+        // For the 64-bit fields of the kernel's structures, and for lists of pointers.
         self.data.resize(self.data.len().next_multiple_of(8), 0);
         self.data.extend(bytes);
         self.data.len() - bytes.len()
@@ -204,6 +206,8 @@ impl Plan {
 
     /// Returns the program file, and the step of each operation.
     pub(crate) fn finish(mut self, flags: u32) -> (Vec<u8>, PlannedSteps) {
+        // The data follow the operations. Their address depends on the number of these, and is
+        // known only now.
         let data = OPERATIONS + self.operations.len() as u64 * Operation::LEN;
         for (at, target) in self.relocations {
             let address = data + target as u64;

@@ -87,11 +87,14 @@ impl SandboxChild {
         let lacks_namespace = match &started {
             Err(SpawnError::Step { step, .. }) => {
                 let steps = [SpawnStep::Clone, SpawnStep::NetworkNamespace];
+                // The filter refuses all sockets of the network, which these features need inside.
                 let can_filter = command.ports.is_empty() && !isolation.has_outbound();
                 steps.contains(step) && isolation.has_network_namespace() && can_filter
             }
             _ => false,
         };
+        // The clone may have failed for another reason, such as a limit of processes. So the
+        // namespace is tried alone.
         if !lacks_namespace
             || Self::probe_with(Isolation::none().with(Wall::Network))
                 .await
@@ -115,6 +118,7 @@ impl SandboxChild {
     /// Raises a wall around a process that ends at once. Returns the isolation that raised it.
     pub(crate) async fn probe(wall: Wall) -> Result<Isolation, SpawnError> {
         let mut isolation = Isolation::none().with(wall);
+        // The view of the files contains a `/proc`, which is that of a process namespace.
         if wall == Wall::Files {
             isolation = isolation.with(Wall::Processes);
         }

@@ -65,6 +65,8 @@ pub(crate) fn start_in_groups(
         isolation,
     };
     let program = plan(command, &walls, groups.len())?;
+    // Only a new process can be the first one of a process namespace. The user namespace belongs to
+    // the same call: the kernel creates it first, and it gives the right to create the other one.
     let mut namespaces = 0;
     if walls.identity.user_namespace {
         namespaces |= libc::CLONE_NEWUSER;
@@ -178,6 +180,7 @@ impl Streams {
 /// Creates the file of the init program, in memory.
 fn program_file(program: &[u8]) -> io::Result<File> {
     let name = c"sandbox-init";
+    // With `vm.memfd_noexec=1`, the kernel makes a file without the flag not executable.
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MEMFD_EXECUTABLE)
         .or_else(|_| memfd_create(name, MemfdFlags::CLOEXEC))?;
     let mut file = File::from(file);

@@ -160,10 +160,12 @@ pub(super) fn remove_group(path: &Path) -> bool {
         Ok(()) => true,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
+    // Without a listing at first: nearly all groups have none inside.
     if is_gone(fs::remove_dir(path)) {
         return true;
     }
     let mut is_removed = false;
+    // The last one is the group itself, so its result is the one that counts.
     for group in with_inner_groups(path).iter().rev() {
         is_removed = is_gone(fs::remove_dir(group));
     }

@@ -211,6 +211,7 @@ impl CgroupParents {
                 }
             }
         }
+        // All together: the two seconds are the limit for all groups, not for each.
         end_all(&abandoned);
         let mut found = AbandonedCgroups::default();
         for group in abandoned {
@@ -303,6 +304,8 @@ fn create_named(
     for hierarchy in hierarchies {
         let parent = &hierarchy.folder;
         let created = check_is_group(parent).and_then(|()| GroupFolder::create(parent, name));
+        // After an error, the drop of `group` removes the folders in the hierarchies before this
+        // one.
         let created = created.map_err(|error| (parent.clone(), error))?;
         group.add(created.with_files(&hierarchy.files));
     }

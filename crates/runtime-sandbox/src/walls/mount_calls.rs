@@ -76,6 +76,7 @@ impl Mounts<'_> {
         attributes: u64,
     ) -> Result<Cell, SpawnError> {
         let kind = self.plan.string(kind)?;
+        // 1 is `FSOPEN_CLOEXEC`, and `FSMOUNT_CLOEXEC` below.
         let context = self.plan.open(libc::SYS_fsopen, [kind, 1.into()]);
         for (key, value) in options {
             let (key, value) = (self.plan.string(key)?, self.plan.string(value)?);
@@ -114,6 +115,8 @@ impl Mounts<'_> {
     pub(super) fn folder(&mut self, path: impl AsRef<Path>, mode: u32) -> Result<(), SpawnError> {
         let path = self.plan.string(path.as_ref())?;
         let arguments = [libc::AT_FDCWD.into(), path, mode.into()];
+        // It may exist. After any other failure, a mount on it or below it fails too, with its
+        // path.
         self.plan.attempt(libc::SYS_mkdirat, arguments);
         Ok(())
     }
@@ -122,6 +125,7 @@ impl Mounts<'_> {
         let path = self.plan.string(path)?;
         let mode = libc::S_IFREG | 0o644;
         let arguments = [libc::AT_FDCWD.into(), path, mode.into(), 0.into()];
+        // Not by `open`, which would leave a descriptor to close.
         self.plan.attempt(libc::SYS_mknodat, arguments);
         Ok(())
     }
@@ -162,8 +166,10 @@ impl Mounts<'_> {
         );
         let here = libc::AT_FDCWD;
         let flags = MOVE_FROM_EMPTY_PATH;
+        // `pivot_root` accepts only a mount point, which a detached mount is not.
         let arguments = [root.into(), empty, here.into(), slash, flags.into()];
         self.plan.call(libc::SYS_move_mount, arguments);
+        // By the descriptor: the path `/` still leads to the old root, below the new mount.
         self.plan.call(libc::SYS_fchdir, [root.into()]);
         // The old root is then mounted above the new one, where `.` finds it.
         self.plan.call(libc::SYS_pivot_root, [dot, dot]);
