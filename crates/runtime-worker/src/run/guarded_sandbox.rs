@@ -38,6 +38,8 @@ impl GuardedSandbox {
 
     /// Waits until the engine has exceeded the time for a kill.
     async fn overdue(&self) {
+        // A kill before this line is not missed: the loop reads the value first, and waits for
+        // changes after that.
         let mut deadlines = self.kill_deadline.subscribe();
         let exceeded = async {
             loop {
@@ -71,6 +73,7 @@ impl Sandbox for GuardedSandbox {
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
         tokio::select! {
             biased;
+            // A result at the moment of the deadline counts: the task has ended.
             result = self.sandbox.wait() => result,
             () = self.overdue() => Err(TaskError::other("the engine hangs: it was asked to kill the task, which has not ended")),
         }

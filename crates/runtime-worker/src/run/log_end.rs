@@ -74,6 +74,8 @@ async fn wait_for_progress<T>(
         // A file system that hangs may block this call as well.
         let written = timeout(SIZE_TIMEOUT, spawn_blocking(size.clone())).await;
         let written = written.ok().and_then(Result::ok).flatten();
+        // The first pass has nothing to compare with, so a disk that hangs is detected after at
+        // most two intervals.
         if written == last {
             let written = written.unwrap_or_default();
             return Err(Stalled { written });

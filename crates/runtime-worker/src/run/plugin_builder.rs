@@ -41,6 +41,7 @@ impl PluginBuilder<'_> {
             )));
         }
         match self.variables.get(name) {
+            // Equal values are no conflict. The addresses of two proxies are never equal.
             Some(set) if value.is_none() || set.value.as_deref() != value => {
                 let first = set.plugin;
                 Err(MalformedPayloadError::new(format!(

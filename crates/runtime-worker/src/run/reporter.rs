@@ -67,6 +67,8 @@ impl ResolutionReporter<'_> {
     /// Sends the report until the queue accepts it. The error is a refusal.
     async fn retry_send(&self, resolution: Resolution) -> Result<(), ApiError> {
         let first_delay = self.budget.timing.retry_delay;
+        // Without a maximum number of attempts: `report_first` drops this future when the claim is
+        // lost or the time is used up.
         let mut backoff = Backoff::new(first_delay);
         loop {
             match self.send(resolution).await {

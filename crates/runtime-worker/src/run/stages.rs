@@ -123,6 +123,8 @@ impl Stages {
     pub(super) async fn dispose(self, shared: &WorkerShared, run: &TaskRun) {
         let monitor = run.monitor();
         // A drop may remove a folder with millions of files. On this thread it would delay the reclaims of other tasks.
+        // Before the plugins: the sandbox may still use the folders and proxies that they have
+        // attached.
         let sandbox = (self.sandbox, self.result);
         let dropped = spawn_blocking(move || drop(sandbox));
         match timeout(self.stage_timeout, dropped).await {
@@ -160,6 +162,8 @@ impl Stages {
         traced("prepare", Vec::new, self.prepare(shared, run)).await?;
         let sandbox = traced("start", Vec::new, self.start(shared, run)).await?;
         let result = traced_with("run", Vec::new, sandbox.wait(), failure_of_run).await?;
+        // Kept until `dispose`: the last reference may remove the folder of the task, and is
+        // dropped on another thread there.
         self.result = Some(Arc::clone(&result));
         run.report.set_exit(result.exit());
         let mut verdict = if result.exit().success() {
@@ -172,6 +176,7 @@ impl Stages {
         let stopped = async {
             for NamedPlugin { name, plugin } in &mut self.plugins {
                 let stopped = foreign_call(name, "stopped", limit, plugin.stopped(&result));
+                // The maximum: a plugin can make a verdict worse, but never better.
                 verdict = verdict.max(stopped.await?);
             }
             Ok(verdict)

@@ -89,12 +89,15 @@ impl RunSupervisor<'_> {
         let mut stages = Stages::new(self.shared.timing.stage_timeout);
         let budget = self.reporter.budget;
         let outcome = stages.execute(self.shared, self.run, budget).await;
+        // Before the log is closed, which should show the cancellation and not the refused upload
+        // that it caused.
         let outcome = self.reclassify(outcome).await;
         self.log_outcome(&outcome);
         let resolution = match self.close_log(&mut stages, outcome).await {
             Ok(verdict) => self.finish(&mut stages, verdict).await,
             Err(error) => self.finish_exception(&mut stages, error).await,
         };
+        // After the report: dependent tasks need not wait for the removal of files.
         let dispose = stages.dispose(self.shared, self.run);
         let dispose = traced_with("dispose", Vec::new, dispose, |()| None);
         budget.dispose_within(dispose).await;
@@ -108,6 +111,7 @@ impl RunSupervisor<'_> {
             Ok(verdict) => self.reporter.report(verdict.into()).await,
             Err(error) => {
                 use TaskError::{FatalInternal, NonFatalInternal};
+                // These two have no details, because the plugin has already reported them.
                 if let RunError::Failed(error) = &error
                     && !matches!(error, FatalInternal | NonFatalInternal)
                 {
@@ -233,6 +237,7 @@ impl RunSupervisor<'_> {
             Ok(Err(error)) => report(&error),
             Err(error) => report(&error),
         }
+        // An earlier error, such as a stop, stays the reason.
         outcome.and(Err(RunError::Failed(TaskError::unavailable(LogDiskFull))))
     }
 
@@ -256,6 +261,8 @@ impl RunSupervisor<'_> {
 
 /// Returns whether the queue refused a request somewhere in the chain of causes.
 fn is_refused_by_queue(error: &TaskError) -> bool {
+    // A 401 counts here, unlike in `is_claim_lost`: it only leads to a look at the status of the
+    // run, which decides.
     error_sources(error)
         .filter_map(|error| error.downcast_ref::<ApiError>())
         .any(|error| is_claim_lost(error) || error.status() == Some(401))

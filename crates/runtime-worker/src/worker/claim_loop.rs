@@ -108,11 +108,13 @@ impl Worker {
             let free = self.capacity.saturating_sub(running.len());
             let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
             // One claim at a time: a second one could return more tasks than there is capacity for.
+            // Remembered until the next claim: once a task has ended, `free` no longer shows it.
             was_full |= free == 0;
             if claim_in_flight.is_some() || free == 0 || stage != StopStage::Running {
                 next_claim = None;
             } else {
                 let now = Instant::now();
+                // With no other task that could end soon, the delay would gain nothing.
                 let is_batched = was_full && !running.is_empty();
                 let delay = if is_batched {
                     CLAIM_DELAY
