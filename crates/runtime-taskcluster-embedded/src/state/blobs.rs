@@ -97,6 +97,8 @@ impl BlobStore {
     pub(crate) fn put(&mut self, key: String, blob: Blob) -> Option<Arc<Blob>> {
         blob.keep();
         let replaced = self.0.insert(key, Arc::new(blob))?;
+        // `Relaxed`: the flag is read in the destructor, which has exclusive access after the last
+        // reference was released.
         replaced.is_stored.store(false, Ordering::Relaxed);
         Some(replaced)
     }

@@ -43,6 +43,7 @@ impl Task {
             .and_then(|run| run.artifacts.get(&new.name));
         let all = self.runs.iter().flat_map(|run| run.artifacts.values());
         let size: usize = all.map(DeclaredArtifact::text_size).sum();
+        // The sum includes the replaced artifact, so this cannot underflow.
         let others = size - replaced.map_or(0, DeclaredArtifact::text_size);
         if others + new.text_size() <= MAX_TEXT_SIZE {
             return Ok(());

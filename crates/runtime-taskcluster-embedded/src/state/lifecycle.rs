@@ -31,6 +31,8 @@ impl State {
                 "taskId `{task_id}` already used by another task.\nThis could be the result of faulty idempotency!"
             )));
         }
+        // After the comparison above: a repeated call succeeds even if the deadline has passed in
+        // the meantime.
         definition.check_times(now)?;
         self.check_group(&definition)?;
         let id: Arc<str> = Arc::from(task_id);

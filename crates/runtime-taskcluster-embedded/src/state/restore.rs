@@ -40,6 +40,8 @@ impl State {
             state.clients.add_initial(now);
         }
         state.journal = Some(journal);
+        // Writes the initial clients of a new folder. Otherwise the batch is empty, but a rewrite
+        // may be due.
         state.save()?;
         Ok(state)
     }
@@ -104,6 +106,7 @@ impl State {
     ///
     /// After an error, the journal has an earlier state than the memory.
     pub(crate) fn save(&mut self) -> io::Result<()> {
+        // Taken out, because writing borrows the journal and all tables at once.
         let Some(mut journal) = self.journal.take() else {
             self.tables().into_iter().for_each(Stored::changes_saved);
             return Ok(());

@@ -98,6 +98,9 @@ where
     }
 
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()> {
+        // The value is read here and not at the change: a key that a call changes several times has
+        // one record, with its last value. For one that was inserted and removed in between, the
+        // record removes nothing.
         for key in &self.changed {
             match self.entries.get(key) {
                 Some(value) => drop(batch.put(self.name, key, value)?),

@@ -84,6 +84,7 @@ impl Tasks {
     /// Reads from the new journal of a rewrite from now on, or from the old one if there is none.
     pub(super) fn end_rewrite(&mut self, journal: Option<JournalReader>) {
         let written = std::mem::take(&mut self.written);
+        // Without a new journal, the positions were those in the removed file.
         let Some(journal) = journal else { return };
         self.journal = Some(journal);
         for (id, value) in written {
@@ -113,6 +114,8 @@ impl Tasks {
     /// Returns a task to change. Fails like [`get`](Self::get).
     pub(crate) fn get_mut(&mut self, id: &str) -> Result<Option<&mut Task>, RequestError> {
         if let Some((id, stored)) = self.stored.get_key_value(id) {
+            // Read before the removal: after a failed read the task must stay, or another could
+            // take its id.
             let task = self.read(id, stored.value)?;
             let id = Arc::clone(id);
             self.stored.remove(&id);
