@@ -75,6 +75,8 @@ impl TunnelState {
             monitor.count("url-changes", 1);
         }
         monitor.count("tunnel-connects", 1);
+        // After the URLs of the hooks: `attach` returns on this change, and its caller reads the
+        // URL.
         self.status.send_replace(Status {
             base_url: Some(base_url.to_owned()),
             is_open: true,

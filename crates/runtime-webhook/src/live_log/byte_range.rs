@@ -33,6 +33,8 @@ impl ByteRange {
         let range = headers.get(header::RANGE);
         match range.and_then(|value| parse_value(value, len)) {
             None => Self::All,
+            // A start at the very end is satisfiable: the client waits for bytes that do not exist
+            // yet.
             Some(range) if *range.start() > len => Self::Unsatisfiable,
             Some(range) => {
                 let (first, last) = range.into_inner();

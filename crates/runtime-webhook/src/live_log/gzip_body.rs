@@ -70,6 +70,7 @@ where
             let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Ready(Some(frame)) => frame.map_err(Into::into)?,
                 Poll::Ready(None) => return Poll::Ready(Some(this.finish().map_err(Into::into))),
+                // The log is idle. Without a flush, its last lines would stay in the encoder.
                 Poll::Pending if this.needs_flush => {
                     return Poll::Ready(Some(this.flush().map_err(Into::into)));
                 }
