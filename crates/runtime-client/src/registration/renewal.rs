@@ -140,6 +140,8 @@ impl Renewal {
         let planned = current.lifetime.saturating_sub(RENEW_BEFORE_EXPIRY);
         tokio::select! {
             () = current.age.wait(planned.max(MIN_RENEWAL_INTERVAL)) => {}
+            // At the minimum interval in this case too: a service that refuses valid credentials
+            // must not use up the secrets.
             () = self.context.credentials.refused() => current.age.wait(MIN_RENEWAL_INTERVAL).await,
         }
     }

@@ -40,6 +40,7 @@ impl Client {
             }
             match self.find_object(run, name).await? {
                 ObjectState::Complete => return Ok(None),
+                // Only the lost answer had the upload id, and without that no bytes can be sent.
                 ObjectState::Declared => {
                     let name = name.to_owned();
                     return Err(UploadError::UploadLost {

@@ -31,6 +31,8 @@ impl Client {
             source: &content.source,
         };
         // If the source is compressed, also the digests of the original: readers decompress before they compare.
+        // Compressed before the declaration: the signed URL would expire while a large file is
+        // compressed.
         let (source, original) =
             if encoding::should_compress(name, &content.content_type, content.encoding) {
                 let (source, folder) = (content.source.clone(), self.spool_folder());
