@@ -97,6 +97,8 @@ fn add_entry(
 }
 
 fn add_bytes(hash: &mut Sha256, bytes: &[u8]) {
+    // The length first: otherwise bytes could move between adjacent names or contents without a
+    // change of the hash.
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
