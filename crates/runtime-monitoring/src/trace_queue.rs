@@ -96,6 +96,7 @@ impl TraceQueue {
 
     /// Puts a batch back that could not be delivered, as far as there is room.
     pub(crate) fn put_back(&self, batch: Vec<FinishedTrace>) {
+        // From the last to the first, since each is put at the front: the order stays.
         for trace in batch.into_iter().rev() {
             self.put(trace, VecDeque::push_front);
         }

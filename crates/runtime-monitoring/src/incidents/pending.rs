@@ -108,6 +108,8 @@ impl<T: Clone> PendingQueue<T> {
             {
                 let state = self.state.lock();
                 match state.items.front() {
+                    // Cloned and not taken: it counts as waiting until it is delivered, and a
+                    // cancelled delivery loses nothing.
                     Some(item) => return Some(item.clone()),
                     None if state.is_closed => return None,
                     None => {}
