@@ -88,6 +88,7 @@ impl BlockingPool {
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
+        // Jobs run outside of the lock, so a panic cannot leave the queue half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -63,6 +63,8 @@ impl HttpClient {
             AddressPolicy::Guarded => {
                 let resolver = GuardedResolver {
                     guard: guard.clone(),
+                    // The name of the proxy is resolved by the same resolver, and often has a
+                    // private address.
                     exempt: proxy_host(&config),
                 };
                 build(builder(&config)?.dns_resolver(Arc::new(resolver)))?
@@ -94,6 +96,7 @@ impl HttpClient {
             let semaphore = Arc::clone(&self.shared.extra_connections);
             semaphore.try_acquire_owned().ok()
         };
+        // A `None` among them drops the permits that were acquired before it.
         (0..count).map(acquire).collect()
     }
 
@@ -121,6 +124,7 @@ impl fmt::Debug for HttpClient {
 fn builder(config: &FetchConfig) -> Result<ClientBuilder, HttpClientError> {
     // Lenient: a machine without root certificates can still fetch from `http:` mirrors.
     let mut tls = lenient_tls_config(&config.ca_certificates)?;
+    // `reqwest` uses a given TLS configuration as it is, and would negotiate HTTP/1.1 only.
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let builder = client_builder(tls, &config.user_agent)
         .connect_timeout(config.connect_timeout)

@@ -87,7 +87,10 @@ impl FetchStream {
             Some(end) => end,
             None => match ready!(self.items.poll_recv(cx)) {
                 Some(Item::Bytes(bytes)) => return Poll::Ready(Ok(Some(bytes))),
+                // An item, because the channel also closes when the fetch is dropped.
                 Some(Item::End) => Ok(()),
+                // Read again: the writer may have set the reason after the check above, before it
+                // was dropped.
                 None => Err(self
                     .broken
                     .get()

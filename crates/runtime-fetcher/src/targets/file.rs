@@ -142,6 +142,8 @@ impl FileTarget {
         let created = spawn_blocking(move || {
             let (file, temp) = TempFile::create_in(&folder)?;
             let allocated = allocate(&file, expected);
+            // Two results in each other, because a full disk is another error than a missing
+            // folder.
             Ok(allocated.map(|()| (file, temp)))
         });
         let created = created.await.map_err(io_error(CREATE, &self.path))?;
@@ -192,6 +194,7 @@ impl Target for FileTarget {
     }
 
     async fn reset(&mut self) -> Result<(), TargetError> {
+        // The next attempt may announce another length, or none.
         self.expected = 0;
         let Storage::Disk(writer) = std::mem::replace(&mut self.storage, Storage::empty()) else {
             return Ok(());
