@@ -104,6 +104,8 @@ impl Segments {
         if offset >= self.open_start() {
             self.freeze();
         }
+        // At least one segment starts at or before an offset within the range, so this cannot
+        // underflow.
         let index = self
             .frozen
             .partition_point(|segment| segment.start <= offset)

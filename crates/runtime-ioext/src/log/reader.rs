@@ -92,6 +92,8 @@ impl LogReader {
                 },
             }
         };
+        // Without this call, the drop of `coop` gives the budget back, as it does for a read that
+        // has to wait.
         coop.made_progress();
         self.consume(chunk.len());
         Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))

@@ -217,6 +217,7 @@ fn cut_position(bytes: &[u8], max_len: usize, at_line_start: bool) -> usize {
     match head.iter().rposition(|&byte| byte == b'\n') {
         Some(last) => last + 1,
         None if at_line_start && rest.contains(&b'\n') => 0,
+        // `max_len` is a valid index: `bytes` is longer than the rest of the head.
         None => (0..=max_len)
             .rev()
             .find(|&at| !is_inside_character(bytes[at]))
