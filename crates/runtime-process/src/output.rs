@@ -128,6 +128,7 @@ impl<R: OutputPipe, W: AsyncWrite + Unpin> PipeCopy<R, W> {
             tokio::select! {
                 // The end wins: a process that escaped may write without end.
                 biased;
+                // A read that this drops has taken no bytes from the pipe.
                 _ = self.command_ended.wait() => break,
                 read = self.reader.read(&mut self.buffer) => match read? {
                     0 => return Ok(0),

@@ -72,6 +72,8 @@ impl UsageSampler {
     pub(crate) fn watch(&self, leader: Pid) -> CommandUsage {
         let leader = leader.as_raw_nonzero().get();
         let mut state = self.0.state.lock();
+        // Under the lock of `stop_if_idle`: either the passes go on for this session, or they have
+        // ended and are started below.
         state.sessions.insert(leader, SessionSamples::default());
         let due = Instant::now() + FIRST_DELAY;
         match &state.passes {
@@ -109,6 +111,8 @@ impl CommandUsage {
         let sampled = sampled.unwrap_or_default();
         let ended = usage_of_ended(self.leader);
         Usage {
+            // The larger one of two lower bounds: samples miss what follows the last pass, and the
+            // kernel's count misses processes that the leader did not wait for.
             cpu: counted.cpu.or(ended.cpu.max(sampled.cpu)),
             peak_memory: counted.peak_memory.or(sampled.peak_memory),
             disk_read: (counted.disk_read).or(ended.disk_read.max(sampled.disk_read)),
