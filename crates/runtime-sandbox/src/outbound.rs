@@ -32,6 +32,7 @@ const ARGUMENTS: [&str; 18] = [
     "--quiet",
     "--ipv4-only",
     "--config-net",
+    // Otherwise the address of the gateway would lead to the loopback interface of the machine.
     "--no-map-gw",
     "--no-dhcp",
     "--tcp-ports",
