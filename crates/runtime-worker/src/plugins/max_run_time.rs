@@ -115,6 +115,7 @@ impl TaskPlugin for RunTimer {
     }
 
     async fn stopped(&mut self, _: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
+        // Waits for the end of the timer, so that `fired` is final.
         self.timer.shutdown().await;
         // A killed task may exit with any code, even 0.
         let fired = self.fired.load(Ordering::SeqCst);

@@ -172,6 +172,7 @@ impl TaskLogUpload {
         let log = self.run.context.followed_log();
         let (encoding, source) = match self.compressed.finish().await {
             Some(copy) => {
+                // The log is closed, so this is final.
                 let original_bytes = log.len();
                 let encoding = ContentEncoding::Gzipped { original_bytes };
                 (encoding, ArtifactSource::stream(copy))
@@ -209,6 +210,7 @@ impl TaskLogUpload {
 impl TaskPlugin for TaskLogUpload {
     async fn finished(&mut self, _: Verdict) -> Result<(), TaskError> {
         let uploaded = self.upload().await;
+        // Not before the upload: one that a stop interrupts is repeated in `exception`.
         self.upload_attempted = true;
         uploaded
     }
