@@ -67,18 +67,23 @@ impl Drop for RunningRead {
     }
 }
 
-/// Waits for a permit, then reads. A spawned task, because the permit must be released even if the reader
-/// is no longer polled.
+/// Waits for a permit, then reads. A spawned task, because a permit that is granted must be used or released
+/// even if the reader is no longer polled.
 async fn read_with_permit(
     shared: Arc<SharedLog>,
     offset: u64,
     len: usize,
 ) -> Result<Bytes, ReadLogError> {
     // Fails only if the semaphore is closed, which it never is.
-    let _permit = shared.disk_reads.acquire().await;
+    let permit = Arc::clone(&shared.disk_reads).acquire_owned().await;
     let reading = tokio::task::spawn_blocking({
         let shared = Arc::clone(&shared);
-        move || read(&shared, offset, len)
+        move || {
+            // Held by the blocking thread, since a read outlives its reader: otherwise, readers that come and go while
+            // the disk hangs would occupy one thread each.
+            let _permit = permit;
+            read(&shared, offset, len)
+        }
     });
     reading
         .await

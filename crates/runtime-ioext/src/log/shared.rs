@@ -34,7 +34,7 @@ pub(super) struct SharedLog {
     progress: Condvar,
     /// Permits for reads that may block on the disk, so that followers of old output cannot occupy all
     /// blocking threads of the runtime.
-    pub(super) disk_reads: Semaphore,
+    pub(super) disk_reads: Arc<Semaphore>,
 }
 
 impl SharedLog {
@@ -49,7 +49,7 @@ impl SharedLog {
             buffer_limits,
             state: Mutex::new(State::new(buffer_limits)),
             progress: Condvar::new(),
-            disk_reads: Semaphore::new(MAX_DISK_READS),
+            disk_reads: Arc::new(Semaphore::new(MAX_DISK_READS)),
         }
     }
 

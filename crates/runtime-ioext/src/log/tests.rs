@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::buffer_limits::BufferLimits;
+use super::buffer_limits::{BufferLimits, MAX_DISK_READS};
+use super::disk_read::DiskRead;
+use super::shared::SharedLog;
 use super::test_backing::Disk;
 use super::{LogReader, LogSink as _, ReadLogError, WriteLogError};
 
@@ -145,6 +147,21 @@ fn close_waits_for_a_large_call() {
         assert_eq!(disk.bytes().len(), bytes.len());
         writing.join().unwrap().unwrap();
     });
+}
+
+#[tokio::test]
+async fn dropped_read_keeps_its_permit_until_it_ends() {
+    let disk = Disk::new(10_000, 1000);
+    let shared = Arc::new(SharedLog::new("disk".into(), Box::new(disk.clone()), SMALL));
+    let hanging = disk.hang();
+    let read = DiskRead::start(&shared, 0, 1);
+    tokio::task::yield_now().await;
+    assert_eq!(shared.disk_reads.available_permits(), MAX_DISK_READS - 1);
+    drop(read);
+    tokio::task::yield_now().await;
+    assert_eq!(shared.disk_reads.available_permits(), MAX_DISK_READS - 1);
+    drop(hanging);
+    wait_until(|| shared.disk_reads.available_permits() == MAX_DISK_READS);
 }
 
 /// A runtime that has shut down drops blocking work instead of running it.

@@ -28,7 +28,7 @@ impl TreeSize {
 /// Returns the size of a file, a symlink or a folder with its content. Symlinks are not followed.
 ///
 /// The depth of the tree is not limited: on Linux, the function holds up to 32 descriptors and needs little memory.
-/// Entries that vanish meanwhile are skipped. Blocks.
+/// Entries that vanish or are replaced meanwhile are skipped. Blocks.
 ///
 /// # Errors
 ///
@@ -111,7 +111,8 @@ mod system {
             size.add(of(&stat));
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 match open_folder(folder.fd()?, name) {
-                    Err(Errno::NOENT) => {}
+                    // Removed, or replaced by a file or a symlink.
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                     child => walk.descend(entry.offset(), child?)?,
                 }
             }

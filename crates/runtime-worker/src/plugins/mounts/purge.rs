@@ -45,8 +45,13 @@ impl Purger {
         let is_first_query = applied.is_none();
         let applied = applied.get_or_insert_default();
         let purged = requests.into_iter().map(|request| {
-            let latest = applied.insert(request.cache_name.clone(), request.before);
-            let is_known = latest.is_some_and(|latest| latest >= request.before);
+            // The latest time is kept: answers to the queries of concurrent tasks arrive in any order, and an
+            // older time would make the latest request new once more.
+            let latest = applied.get(&request.cache_name);
+            let is_known = latest.is_some_and(|latest| *latest >= request.before);
+            if !is_known {
+                applied.insert(request.cache_name.clone(), request.before);
+            }
             let is_new = !is_first_query && !is_known;
             let (before, now) = (system_time(request.before), SystemTime::now());
             // A request that has arrived since the last query is for every cache of the name, except perhaps for one
@@ -194,6 +199,19 @@ mod tests {
         bed.service.request("b", minute(11));
         bed.service.request("a", minute(11));
         assert_eq!(bed.purge().await, 1);
+    }
+
+    #[tokio::test]
+    async fn outdated_answer_does_not_repeat_a_request() {
+        let bed = Bed::new().await;
+        bed.purge().await;
+        bed.service.request("a", minute(30));
+        bed.purge().await;
+        *bed.service.requests.lock() = vec![PurgeRequest::new("a", minute(29))];
+        bed.purge().await;
+        bed.create("a").await;
+        bed.service.request("a", minute(30));
+        assert_eq!(bed.purge().await, 0, "the cache is newer than the request");
     }
 
     #[tokio::test]
