@@ -62,7 +62,7 @@ pub struct SandboxChild {
     pub terminal: Option<SandboxTerminal>,
     /// The listeners on ports of the sandbox, in the order of [`SandboxCommand::listen`](crate::SandboxCommand::listen).
     pub listeners: Vec<TcpListener>,
-    /// The way out of the sandbox's network. Ends with the command.
+    /// Connects the sandbox's network to that of the machine. Ends with the command.
     network: Option<Box<dyn Any + Send + Sync>>,
     process: InitProcess,
     /// Readable when the init process has ended. Missing under emulators that do not have process descriptors.
@@ -110,8 +110,8 @@ impl SandboxChild {
         Ok((child, failure, started.steps))
     }
 
-    /// Receives the listeners on ports of the sandbox. Returns early if the init process has ended, whose failure says
-    /// more.
+    /// Receives the listeners on ports of the sandbox. Returns early if the init process has ended, which then reports
+    /// another failure.
     pub(crate) async fn receive_listeners(&mut self, count: usize) -> io::Result<()> {
         while self.listeners.len() < count {
             let Some(listener) = receive_descriptor(&self.control).await? else {
@@ -124,8 +124,8 @@ impl SandboxChild {
         Ok(())
     }
 
-    /// Receives the socket for policies of the network from the init process, which then waits. Returns it with the id of
-    /// the process, or `None` if that has ended.
+    /// Receives the socket for policies of the network from the init process, which then waits. Returns the id of the
+    /// process and the socket, or `None` if the process has ended.
     pub(crate) async fn receive_policies(&self) -> io::Result<Option<(Pid, OwnedFd)>> {
         let socket = receive_descriptor(&self.control).await?;
         Ok(socket.map(|socket| (self.process.pid(), socket)))
@@ -138,8 +138,8 @@ impl SandboxChild {
         Ok(())
     }
 
-    /// Returns the id of the user that the command runs as, if the worker is root and the wall
-    /// [`User`](Wall::User) was requested without an explicit user.
+    /// Returns the user id of the command, if the worker is root and the wall [`User`](Wall::User) was requested
+    /// without an explicit user.
     pub fn user(&self) -> Option<u32> {
         self.process.user()
     }
@@ -161,21 +161,21 @@ impl SandboxChild {
         Some(pid.as_raw_nonzero().get().cast_unsigned())
     }
 
-    /// Returns the walls that were asked for with [`Isolation::best_effort`](crate::Isolation::best_effort) and that
-    /// this machine cannot have.
+    /// Returns the requested walls that are missing, because this machine cannot have them. There are such walls only
+    /// with [`Isolation::best_effort`](crate::Isolation::best_effort).
     pub fn missing_walls(&self) -> &[Wall] {
         &self.missing_walls
     }
 
-    /// Returns the limits that were asked for with [`Limits::best_effort`](crate::Limits::best_effort) and that this
-    /// machine cannot have, such as `memory`.
+    /// Returns the requested limits that are missing, such as `memory`, because this machine cannot have them. There
+    /// are such limits only with [`Limits::best_effort`](crate::Limits::best_effort).
     pub fn missing_limits(&self) -> &[&'static str] {
         &self.missing_limits
     }
 
-    /// Returns the control group of the command. `None` without a group, and when [`wait`](Self::wait) has ended it.
+    /// Returns the control group of the command. `None` without a group, and after [`wait`](Self::wait) has removed it.
     ///
-    /// Its [`usage`](Cgroup::usage) shows the resources while the command runs. A clone delays the removal of the group.
+    /// Its [`usage`](Cgroup::usage) returns the current usage of resources. A clone of the group delays its removal.
     ///
     /// ```
     /// # #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -205,9 +205,9 @@ impl SandboxChild {
         self.cgroup.as_ref()
     }
 
-    /// Waits until the command has ended, ends all other processes of the sandbox, and returns how it ended.
+    /// Waits until the command has ended, ends all other processes of the sandbox, and returns the exit of the command.
     ///
-    /// The standard input is closed first if it is a pipe. A command that ended before is reported again.
+    /// If the standard input is a pipe, it is closed first. Further calls return the same exit.
     ///
     /// # Errors
     ///
@@ -244,7 +244,8 @@ impl SandboxChild {
     ///
     /// # Errors
     ///
-    /// An invalid signal, or more unread signals than the kernel buffers. A command that has ended is no error.
+    /// An invalid signal, or more unread signals than the kernel buffers. If the command has ended, this returns no
+    /// error.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         let signal = u8::try_from(signal).ok().filter(|it| (1..=64).contains(it));
         let signal = signal.ok_or(io::ErrorKind::InvalidInput)?;
@@ -254,9 +255,9 @@ impl SandboxChild {
         }
     }
 
-    /// Sends `SIGTERM` to the command, and kills everything that is left after `grace`.
+    /// Sends `SIGTERM` to the command, and kills the remaining processes after `grace`.
     ///
-    /// With a grace period of zero, everything is killed at once.
+    /// With a grace period of zero, all processes are killed at once.
     ///
     /// # Errors
     ///
@@ -264,7 +265,7 @@ impl SandboxChild {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the command may have received `SIGTERM` only.
+    /// If the future is dropped, the command may have received `SIGTERM`, but its processes are not killed.
     pub async fn kill(&mut self, grace: Duration) -> io::Result<SandboxExit> {
         if !grace.is_zero() {
             self.signal(libc::SIGTERM)?;
@@ -319,7 +320,7 @@ impl SandboxChild {
 
     /// Waits until the wait status of the command was sent, or the init process has ended.
     async fn wait_for_status(&mut self) {
-        // It is sent only once, and a wait before this one may have been dropped after that.
+        // The status is sent only once, and an earlier call, whose future was dropped, may have received it.
         if self.received.is_some() {
             return;
         }

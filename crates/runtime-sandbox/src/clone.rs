@@ -1,9 +1,9 @@
-//! Starts the init program, in a process that borrows the worker's memory until then.
+//! Starts the init program in a new process, which uses the worker's memory until the execution.
 //!
-//! The new process makes only the few system calls of [`Setup::run`] before it executes the init program: it moves
-//! descriptors and keeps capabilities. Everything that may take long or change credentials happens in the init
-//! program, which has its own memory: a credential change of a process that shares the worker's memory would mark the
-//! worker itself as not dumpable, and a hang would hang the calling thread.
+//! Before it executes the init program, the new process makes only the few system calls of [`Setup::run`]: it moves
+//! descriptors and keeps capabilities. The init program, which has separate memory, does everything that may take long
+//! or that changes credentials. If a process that shares the worker's memory changed its credentials, the kernel would
+//! mark the worker as not dumpable, and if the process hung, the calling thread would hang.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
@@ -43,8 +43,8 @@ const LAST_CAPABILITY: c_int = 63;
 ///
 /// `namespaces` are flags of `clone`. With `CLONE_NEWUSER`, the program keeps the capabilities of the new namespace.
 ///
-/// Returns when the program runs or the process has failed. It reports a failure to the file at [`FAILURE_FD`], since
-/// the memory is not shared under emulators such as valgrind, which replace this kind of clone by a fork.
+/// Returns when the program runs or the process has failed. The process writes a failure to the file at [`FAILURE_FD`]
+/// and not to shared memory, because emulators such as valgrind replace this kind of clone by a fork.
 pub(crate) fn start(
     program: BorrowedFd<'_>,
     files: &[BorrowedFd<'_>],

@@ -1,8 +1,8 @@
-//! The addresses that stay closed although connections are let out of a sandbox.
+//! The addresses that a sandbox with outgoing connections cannot reach.
 //!
-//! A policy of the network ("XFRM", made for IPsec) blocks everything that leaves for them. Routes that reject would not
-//! hold: the kernel ignores them for a socket that is bound to an interface, which needs no rights. The loopback interface
-//! has no policies, so that local connections work.
+//! A policy of the network ("XFRM", made for IPsec) blocks all packets to these addresses. Reject routes would not be
+//! sufficient: the kernel ignores them for a socket that is bound to an interface, and binding needs no privileges. The
+//! loopback interface has no policies, so local connections work.
 
 use std::fs;
 use std::io;

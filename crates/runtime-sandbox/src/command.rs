@@ -14,8 +14,7 @@ use crate::terminal::TerminalSize;
 
 /// A command, the walls around it, and its limits.
 ///
-/// The environment is empty, the standard streams are `/dev/null`, and the walls are [`Isolation::strict`], unless
-/// set otherwise.
+/// By default, the environment is empty, the standard streams are `/dev/null`, and the walls are [`Isolation::strict`].
 ///
 /// ```
 /// # #[cfg(target_os = "linux")]
@@ -58,7 +57,7 @@ pub struct SandboxCommand {
     pub(crate) cgroup_parents: Option<Arc<CgroupParents>>,
     /// The ports of the sandbox's loopback interface on which the worker listens.
     pub(crate) ports: Vec<u16>,
-    /// Raises the walls only, without a program.
+    /// Whether only the walls are raised, and no program is executed.
     pub(crate) is_probe: bool,
 }
 
@@ -99,7 +98,7 @@ impl SandboxCommand {
         self
     }
 
-    /// Sets an environment variable. The command has no others.
+    /// Sets an environment variable. The command has only the variables that are set.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let (name, value) = (name.as_ref().to_owned(), value.as_ref().to_owned());
         self.variables.insert(name, value);
@@ -132,10 +131,10 @@ impl SandboxCommand {
         self
     }
 
-    /// Connects a terminal as the standard streams of the command, instead of those that are set.
+    /// Uses a new terminal for all standard streams of the command, and ignores the settings of the streams.
     ///
-    /// Its other side is [`SandboxChild::terminal`](crate::SandboxChild::terminal). The terminal has no path inside the
-    /// wall [`Files`](crate::Wall::Files), so `ttyname` does not find it.
+    /// [`SandboxChild::terminal`](crate::SandboxChild::terminal) is the worker's side of the terminal. With the wall
+    /// [`Files`](crate::Wall::Files), the terminal has no path, so `ttyname` does not find it.
     pub fn terminal(mut self, size: TerminalSize) -> Self {
         self.terminal = Some(size);
         self
@@ -153,20 +152,20 @@ impl SandboxCommand {
         self
     }
 
-    /// Sets the user and group id for [`Wall::User`](crate::Wall::User), instead of a free id of the range.
+    /// Sets the user and group id for [`Wall::User`](crate::Wall::User). Default: a free id of the range.
     ///
-    /// For folders that belong to this user. It has an effect only if the worker is root: else the command keeps the
-    /// worker's ids.
+    /// Use it for a command that works on folders of this user. It has an effect only if the worker is root; otherwise
+    /// the command keeps the worker's ids.
     pub fn user(mut self, user: u32, group: u32) -> Self {
         self.user = Some((user, group));
         self
     }
 
-    /// Listens on a port of the sandbox's loopback interface (IPv4), before the program starts. It needs the wall
-    /// [`Network`](crate::Wall::Network), as a namespace.
+    /// Opens a listener for the worker on a port of the sandbox's loopback interface (IPv4), before the program starts.
+    /// This needs the wall [`Network`](crate::Wall::Network), as a namespace.
     ///
-    /// The worker accepts the connections with [`SandboxChild::listeners`](crate::SandboxChild::listeners): the command
-    /// reaches this service of the worker and no other.
+    /// The worker accepts the connections with [`SandboxChild::listeners`](crate::SandboxChild::listeners). The command
+    /// can reach no other port of the worker.
     pub fn listen(mut self, port: u16) -> Self {
         self.ports.push(port);
         self
@@ -174,14 +173,14 @@ impl SandboxCommand {
 
     /// Creates the control group of the command below these parents instead of the worker's own groups.
     ///
-    /// The command then has a group even without [`Limits`] that need one, if the parents allow it.
+    /// The command then has a group, if the parents allow it, even without [`Limits`] that need a group.
     pub fn cgroup_parents(mut self, parents: &Arc<CgroupParents>) -> Self {
         self.cgroup_parents = Some(Arc::clone(parents));
         self
     }
 }
 
-/// Without arguments and values of variables, which may be secrets.
+/// Omits arguments and values of variables, which may be secrets.
 impl fmt::Debug for SandboxCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxCommand")

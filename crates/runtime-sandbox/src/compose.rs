@@ -97,7 +97,8 @@ fn begin(first_group: i32, groups: usize) -> Plan {
     plan
 }
 
-/// Opens the ways that lead out of the network namespace, while the process still has the right to.
+/// Opens the listeners and the outgoing connections of the network namespace, while the process still has the
+/// privileges for it.
 fn set_up_network(
     plan: &mut Plan,
     command: &SandboxCommand,
@@ -121,7 +122,7 @@ fn set_up_network(
     Ok(())
 }
 
-/// Raises the walls around the process, which keeps no right that the command does not have.
+/// Raises the walls around the process, which then has the same rights as the command.
 fn raise_walls(
     plan: &mut Plan,
     isolation: &Isolation,
@@ -142,7 +143,7 @@ fn raise_walls(
     restrict(plan, isolation, identity)
 }
 
-/// Drops rights, and adds the walls that do not need any.
+/// Drops privileges, and adds the walls that need no privileges.
 fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Result<(), SpawnError> {
     drop_rights(plan, isolation, identity);
     if isolation.has(Wall::Landlock) {

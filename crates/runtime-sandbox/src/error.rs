@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::cgroup::CreateCgroupError;
 use crate::isolation::Wall;
 
-/// A command could not be started. Nothing of it is left.
+/// A command could not be started. No processes or files of the start are left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -32,18 +32,18 @@ pub enum SpawnError {
     Step {
         /// The step.
         step: SpawnStep,
-        /// The file or folder that it is about.
+        /// The file or folder of the failed operation.
         path: Option<PathBuf>,
         /// The error of the kernel.
         source: io::Error,
     },
 
-    /// A wall does not fit the other settings.
+    /// A wall is incompatible with the other settings.
     #[error("the wall `{wall}` is impossible with these settings: {reason}")]
     Settings {
         /// The wall.
         wall: Wall,
-        /// What to change.
+        /// The required change of the settings.
         reason: &'static str,
     },
 
@@ -51,7 +51,7 @@ pub enum SpawnError {
     #[error(transparent)]
     Cgroup(#[from] CreateCgroupError),
 
-    /// The range of user ids is used up.
+    /// All user ids of the range are in use.
     #[error("all {count} user ids of the range are in use; widen it or run fewer commands")]
     NoFreeUser {
         /// The size of the range.
@@ -60,7 +60,7 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
-    /// Returns the wall that could not be raised, if that is the reason.
+    /// Returns the wall that could not be raised, if this is the cause of the error.
     pub fn wall(&self) -> Option<Wall> {
         match self {
             Self::Step { step, .. } => step.wall(),
@@ -116,7 +116,7 @@ pub enum SpawnStep {
     DropCapabilities,
     /// Changes the user and group.
     ChangeUser,
-    /// Forbids that programs add privileges.
+    /// Prevents programs from adding privileges.
     NoNewPrivileges,
     /// Adds a Landlock domain.
     Landlock,

@@ -79,7 +79,8 @@ impl FileView {
     /// The default size of `/tmp` and `/dev/shm` together: 1 GiB.
     pub const DEFAULT_MEMORY_SIZE: u64 = 1 << 30;
 
-    /// The system folders of the machine, read-only: `/usr`, `/bin`, `/sbin`, `/lib*` and `/etc` without its secrets.
+    /// The system folders of the machine, read-only: `/usr`, `/bin`, `/sbin`, `/lib*`, and `/etc` except for files that
+    /// usually contain secrets.
     pub fn system() -> Self {
         let mut view = Self::empty();
         for folder in SYSTEM_FOLDERS {
@@ -103,7 +104,8 @@ impl FileView {
 
     /// A folder as the root, such as an unpacked image. It is read-only.
     ///
-    /// It needs the folders `dev`, `proc` and `tmp`, and a file or folder at the target of each other mount.
+    /// The folder must contain the folders `dev`, `proc` and `tmp`, and a file or folder at the target of each other
+    /// mount.
     pub fn folder(root: impl Into<PathBuf>) -> Self {
         Self {
             root: RootFolder::Folder(root.into()),
@@ -111,7 +113,8 @@ impl FileView {
         }
     }
 
-    /// Layers as the root: `lower` folders, the topmost first, below `upper`, which receives all changes.
+    /// Several layers as the root: the `lower` folders, the topmost first, and above them `upper`, which receives all
+    /// changes.
     ///
     /// `upper` and `work` are folders on one file system, and the command's user must be able to write to `upper`.
     pub fn overlay(
@@ -134,17 +137,17 @@ impl FileView {
         self.bind(source.into(), target.into(), FileAccess::ReadOnly)
     }
 
-    /// Adds a file, folder or socket of the machine that the command may change.
+    /// Adds a file, folder or socket of the machine, with write access.
     ///
-    /// A socket lets the command connect to its listener on the machine, whatever network the command has.
+    /// Through a socket, the command can connect to a server of the machine, even without a network.
     ///
-    /// The permissions of the files still apply. As root, the command runs as another user: see
+    /// The permissions of the files still apply. If the worker is root, the command runs as another user: see
     /// [`SandboxCommand::user`](crate::SandboxCommand::user).
     pub fn read_write(self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
         self.bind(source.into(), target.into(), FileAccess::ReadWrite)
     }
 
-    /// Hides a file or folder inside the sandbox. It appears empty. A missing one is skipped.
+    /// Hides a file or folder inside the sandbox, which then appears empty. A missing file or folder is skipped.
     pub fn hide(mut self, path: impl Into<PathBuf>) -> Self {
         self.hidden.push(path.into());
         self
@@ -156,7 +159,8 @@ impl FileView {
         self
     }
 
-    /// Returns whether a file or folder of the machine is inside the sandbox, at any path. Links are not followed.
+    /// Returns whether a file or folder of the machine is visible inside the sandbox, at any path. Links are not
+    /// followed.
     pub fn shows(&self, path: impl AsRef<Path>) -> bool {
         let path = path.as_ref();
         let root = match &self.root {

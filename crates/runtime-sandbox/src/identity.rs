@@ -42,15 +42,15 @@ impl Identity {
 }
 
 impl Isolation {
-    /// Takes a free id of the range for several commands, such as those of a task: give them its folders, and pass it to
-    /// [`SandboxCommand::user`](crate::SandboxCommand::user).
+    /// Leases a free user id of the range for several commands, such as those of a task. Pass the id to
+    /// [`SandboxCommand::user`](crate::SandboxCommand::user), and change the owner of the commands' folders to it.
     ///
-    /// Returns `None` if commands keep the worker's user: without the wall [`User`](Wall::User), or if the worker is not
-    /// root.
+    /// Returns `None` if the commands run as the worker's user: without the wall [`User`](Wall::User), or if the worker
+    /// is not root.
     ///
     /// # Errors
     ///
-    /// [`SpawnError::NoFreeUser`] if the range is used up.
+    /// [`SpawnError::NoFreeUser`] if all ids of the range are in use.
     pub fn lease_user(&self) -> Result<Option<UserLease>, SpawnError> {
         let needs_lease = self.has(Wall::User) && is_privileged();
         let lease = needs_lease.then(|| UserLease::take(&self.users));

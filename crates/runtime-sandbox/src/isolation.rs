@@ -9,25 +9,26 @@ use crate::files::FileView;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wall {
-    /// A user for this command alone if the worker is root, else a user namespace.
+    /// If the worker is root, a user that no other command has; otherwise a user namespace.
     User,
     /// No capabilities, and no way to gain privileges by executing a program.
     Privileges,
-    /// Its own root folder: only the files of its [`FileView`] exist.
+    /// A separate root folder, which contains only the files of the [`FileView`].
     Files,
-    /// A process namespace: other processes are invisible, and its own all end with the command.
+    /// A process namespace: other processes are invisible, and all processes of the sandbox end with the command.
     Processes,
-    /// Its own System V IPC and POSIX message queues.
+    /// Separate System V IPC and POSIX message queues.
     Ipc,
-    /// Its own host name.
+    /// A separate host name.
     HostName,
-    /// Its own view of control groups.
+    /// A view of control groups that starts at the command's group.
     ControlGroups,
-    /// A network with a loopback interface only. Where network namespaces are not allowed: no sockets but local ones.
+    /// A network with a loopback interface only. Where network namespaces are not allowed: no sockets except Unix
+    /// sockets.
     Network,
-    /// A filter that refuses system calls that most escapes need, but few programs.
+    /// A filter that refuses system calls that most escapes need, but only few programs.
     SystemCalls,
-    /// A Landlock domain: files of its [`FileView`] only, no signals and no abstract sockets to the outside.
+    /// A Landlock domain: only files of the [`FileView`], and no signals and abstract sockets to the outside.
     Landlock,
 }
 
@@ -88,17 +89,17 @@ pub struct Isolation {
     pub(crate) files: FileView,
     pub(crate) users: RangeInclusive<u32>,
     pub(crate) best_effort: bool,
-    /// Whether the wall `Network` is a filter of sockets, since this machine does not allow its namespace.
+    /// Whether the wall `Network` is a filter of sockets, because this machine does not allow network namespaces.
     filters_sockets: bool,
-    /// Whether the wall `Network` lets connections out.
+    /// Whether the wall `Network` permits outgoing connections.
     lets_connections_out: bool,
 }
 
 impl Isolation {
-    /// The default range of user ids: above those of accounts, containers and systemd.
+    /// The default range of user ids, above the ids of accounts, containers and systemd.
     pub const DEFAULT_USERS: RangeInclusive<u32> = 2_000_000_000..=2_000_065_535;
 
-    /// No walls. The command runs as the worker's user, and its processes are merely tracked and ended.
+    /// No walls. The command runs as the worker's user. Its processes are still killed at its end.
     pub fn none() -> Self {
         Self {
             walls: 0,
@@ -110,7 +111,7 @@ impl Isolation {
         }
     }
 
-    /// Separates the command from processes and users, but not from the files and the network of the machine.
+    /// Walls around processes and users, but not around the files and the network of the machine.
     pub fn user() -> Self {
         Self::none()
             .with(Wall::User)
@@ -137,34 +138,37 @@ impl Isolation {
         self
     }
 
-    /// Returns whether a wall is asked for.
+    /// Returns whether the isolation includes a wall.
     pub fn has(&self, wall: Wall) -> bool {
         self.walls & wall.bit() != 0
     }
 
-    /// Adds the wall [`Network`](Wall::Network), and lets connections to other machines out: TCP, UDP and pings of IPv4.
+    /// Adds the wall [`Network`](Wall::Network), and permits outgoing connections to other machines: TCP, UDP and pings
+    /// over IPv4.
     ///
-    /// The program `pasta` of the package `passt` forwards them. All addresses of this machine stay closed, and those of
-    /// the metadata services of clouds; private networks are open. No port of the sandbox can be reached. The
-    /// policies that close addresses need the wall [`Privileges`](Wall::Privileges).
+    /// The program `pasta` of the package `passt` forwards the connections. The addresses of this machine and of the
+    /// metadata services of clouds are blocked; private networks are reachable. Ports of the sandbox are not reachable
+    /// from outside. The command could remove the block with privileges, so the wall [`Privileges`](Wall::Privileges)
+    /// is required.
     ///
-    /// Addresses that the machine gets later, and public ones that a router translates, are not closed.
+    /// Addresses that the machine gets after the start, and public addresses that a router translates to the machine,
+    /// are not blocked.
     pub fn outbound_network(mut self) -> Self {
         self.lets_connections_out = true;
         self.with(Wall::Network)
     }
 
-    /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a namespace.
+    /// Returns whether the isolation includes the wall [`Network`](Wall::Network), as a namespace.
     pub(crate) fn has_network_namespace(&self) -> bool {
         self.has(Wall::Network) && !self.filters_sockets
     }
 
-    /// Returns whether the wall [`Network`](Wall::Network) is asked for, and lets connections out.
+    /// Returns whether the isolation includes the wall [`Network`](Wall::Network), with outgoing connections.
     pub(crate) fn has_outbound(&self) -> bool {
         self.has(Wall::Network) && self.lets_connections_out
     }
 
-    /// Returns whether the wall [`Network`](Wall::Network) is asked for, as a filter of sockets.
+    /// Returns whether the isolation includes the wall [`Network`](Wall::Network), as a filter of sockets.
     pub(crate) fn has_socket_filter(&self) -> bool {
         self.has(Wall::Network) && self.filters_sockets
     }
@@ -177,13 +181,13 @@ impl Isolation {
 
     /// Sets the files that the command sees. Default: [`FileView::system`].
     ///
-    /// They take effect with [`Wall::Files`] or [`Wall::Landlock`].
+    /// The view has an effect only with [`Wall::Files`] or [`Wall::Landlock`].
     pub fn files(mut self, files: FileView) -> Self {
         self.files = files;
         self
     }
 
-    /// Sets the range of user ids for [`Wall::User`] if the worker is root. Each running command has another one.
+    /// Sets the range of user ids for [`Wall::User`] if the worker is root. Each running command has a different id.
     ///
     /// The ids need no entries in `/etc/passwd`. Workers on one machine need ranges that do not overlap. Default:
     /// [`DEFAULT_USERS`](Self::DEFAULT_USERS).
@@ -194,7 +198,7 @@ impl Isolation {
 
     /// Starts commands without the walls that this machine cannot have, instead of failing.
     ///
-    /// [`SandboxChild::missing_walls`](crate::SandboxChild::missing_walls) returns them: log them.
+    /// [`SandboxChild::missing_walls`](crate::SandboxChild::missing_walls) returns the missing walls. Log them.
     pub fn best_effort(mut self) -> Self {
         self.best_effort = true;
         self

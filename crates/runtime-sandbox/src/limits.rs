@@ -11,9 +11,9 @@ use crate::plan::Plan;
 /// | `memory`, `swap`, `pids`, `cpus`, `cpu_weight` | all processes of the command together | a control group |
 /// | the others | each process | the kernel's resource limits |
 ///
-/// A limit that is not set is the worker's. A control group needs the right to create one: as root, or where a group is
-/// delegated to the user. A resource limit above the worker's hard limit needs the capability `CAP_SYS_RESOURCE`. A limit
-/// that cannot be had is an error, unless [`best_effort`](Self::best_effort) permits it.
+/// If a limit is not set, the worker's limit applies. Only root, or a user to whom a group is delegated, can create
+/// control groups. A resource limit above the worker's hard limit needs the capability `CAP_SYS_RESOURCE`. If a limit
+/// cannot be set, the start fails, unless [`best_effort`](Self::best_effort) is set.
 ///
 /// ```
 /// # #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -46,7 +46,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Creates limits of which only the size of core dumps is set, to 0.
+    /// Creates limits without core dumps. No other limit is set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,7 +57,7 @@ impl Limits {
         self
     }
 
-    /// Sets the largest size of a file that a process can write, in bytes. It receives `SIGXFSZ` beyond.
+    /// Sets the maximum size of a file that a process can write, in bytes. A larger write causes the signal `SIGXFSZ`.
     pub fn file_size(mut self, bytes: u64) -> Self {
         self.file_size = Some(bytes);
         self
@@ -65,8 +65,8 @@ impl Limits {
 
     /// Sets the number of processes and threads of the command's user.
     ///
-    /// The kernel counts by user, and by user namespace since Linux 5.14. Without the wall
-    /// [`User`](crate::Wall::User), the processes of the worker count too.
+    /// The kernel counts all processes of the user, since Linux 5.14 only those in the same user namespace. Without the
+    /// wall [`User`](crate::Wall::User), the worker's processes count too.
     pub fn processes(mut self, count: u64) -> Self {
         self.processes = Some(count);
         self
@@ -85,21 +85,22 @@ impl Limits {
     }
 
     /// Sets the memory of all processes together in bytes, including the page cache of their files and the files in the
-    /// sandbox's `/tmp`. Above it, the kernel kills a process. Without [`swap`](Self::swap), they use no swap space.
+    /// sandbox's `/tmp`. When the limit is exceeded, the kernel kills a process. Without [`swap`](Self::swap), the
+    /// processes cannot use swap space.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.group.memory = Some(bytes);
         self
     }
 
-    /// Sets the swap space of all processes together in bytes, in addition to [`memory`](Self::memory), without which
-    /// it has no effect. Default: 0.
+    /// Sets the swap space of all processes together in bytes, in addition to [`memory`](Self::memory). It has no
+    /// effect if `memory` is not set. Default: 0.
     pub fn swap(mut self, bytes: u64) -> Self {
         self.group.swap = bytes;
         self
     }
 
-    /// Sets the number of processes and threads together, including the sandbox's own first process. Above it, `fork`
-    /// fails.
+    /// Sets the maximum number of processes and threads, including the first process of the sandbox. When it is
+    /// reached, `fork` fails.
     pub fn pids(mut self, count: u64) -> Self {
         self.group.pids = Some(count);
         self
@@ -111,8 +112,8 @@ impl Limits {
         self
     }
 
-    /// Sets the share of CPU time relative to other groups that want more than there is: 1 to 10 000. The default of the
-    /// kernel is 100.
+    /// Sets the share of CPU time relative to other groups, from 1 to 10 000. It applies when the groups need more CPU
+    /// time than available. The default of the kernel is 100.
     pub fn cpu_weight(mut self, weight: u32) -> Self {
         self.group.cpu_weight = Some(weight);
         self
@@ -120,7 +121,7 @@ impl Limits {
 
     /// Starts commands without the limits of a control group that this machine cannot have, instead of failing.
     ///
-    /// [`SandboxChild::missing_limits`](crate::SandboxChild::missing_limits) returns them: log them.
+    /// [`SandboxChild::missing_limits`](crate::SandboxChild::missing_limits) returns the missing limits. Log them.
     pub fn best_effort(mut self) -> Self {
         self.group.best_effort = true;
         self
@@ -147,8 +148,8 @@ impl Limits {
 }
 
 impl CgroupParents {
-    /// Creates a group with a unique name, and with those of the limits that apply to all processes together. Without
-    /// any hierarchy it contains nothing, as [`support`](Self::support) reports.
+    /// Creates a group with a unique name, and with the limits that apply to all processes together. If no hierarchy
+    /// can be used, the group has no folder; [`support`](Self::support) returns the reasons.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The way from the network of a sandbox to that of the machine: the program `pasta`, which forwards connections.
+//! The connection between the network of a sandbox and that of the machine: the program `pasta`, which forwards
+//! connections.
 
 use std::fs::File;
 use std::future::Future;
@@ -19,7 +20,7 @@ use crate::error::{PASTA, SpawnError, outbound_failed as failed};
 use crate::isolation::Isolation;
 use crate::stdio::StdStream;
 
-/// The time in which the program configures the network.
+/// The maximum time for the configuration of the network.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest messages of the program that are read.

@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     steps: Vec<PlannedStep>,
 }
 
-/// A step of a start, of which one or several operations are part.
+/// A step of a start, which consists of one or several operations.
 #[derive(Debug)]
 pub(crate) struct PlannedStep {
     pub(crate) step: SpawnStep,
@@ -60,12 +60,12 @@ pub(crate) struct PlannedStep {
 }
 
 impl Plan {
-    /// Begins a step: the following operations are part of it.
+    /// Starts a step, to which the following operations belong.
     pub(crate) fn step(&mut self, step: SpawnStep) {
         self.steps.push(PlannedStep { step, path: None });
     }
 
-    /// Begins a step about a path.
+    /// Starts a step that concerns a path.
     pub(crate) fn step_on(&mut self, step: SpawnStep, path: &Path) {
         let path = Some(path.to_owned());
         self.steps.push(PlannedStep { step, path });
@@ -116,12 +116,12 @@ impl Plan {
         self.add(OperationKind::Exec, number, arguments, result);
     }
 
-    /// Adds the failure of all executions.
+    /// Adds an operation that fails with the error of the preceding executions.
     pub(crate) fn fail(&mut self) {
         self.add(OperationKind::Fail, 0, [], Destination::Nowhere);
     }
 
-    /// Adds the end of the init program's operations: it waits from there on.
+    /// Adds the last operation of the init program, which then waits.
     pub(crate) fn serve(&mut self) {
         self.add(OperationKind::Serve, 0, [], Destination::Nowhere);
     }

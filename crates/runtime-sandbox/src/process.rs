@@ -13,11 +13,11 @@ use crate::uids::UserLease;
 
 // A list instead of a thread: a drop must not block, and has no runtime to spawn on. Most of them
 // end within a millisecond.
-/// Killed processes whose owner was dropped before their end. The next start or drop reaps them.
+/// Killed processes that had not ended when their owner was dropped. The next start or drop reaps them.
 static ABANDONED: Mutex<Vec<(Pid, Option<UserLease>)>> = Mutex::new(Vec::new());
 
-/// How many times the descendants of a process are listed before its owner gives up: each pass finds those that were
-/// created during the pass before.
+/// The maximum number of passes over the descendants of a process. Each pass finds processes that were created during
+/// the previous one.
 const KILL_PASSES: usize = 8;
 
 /// The unit of disk traffic in `rusage`.
@@ -42,9 +42,9 @@ pub struct SandboxUsage {
 /// The init process. It is killed on drop, with all processes of its sandbox.
 #[derive(Debug)]
 pub(crate) struct InitProcess {
-    /// Not reused before this process reaps the child.
+    /// The kernel does not reuse the id before this process reaps the child.
     pid: Pid,
-    /// Whether it is the first process of a namespace: then its end ends all others.
+    /// Whether it is the first process of a namespace, whose end ends all others in it.
     owns_namespace: bool,
     reaped: bool,
     /// The user of the processes, released when they have ended.

@@ -1,4 +1,4 @@
-//! The start of commands, without blocking the runtime.
+//! The start of commands, without blocking tokio.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,12 +21,13 @@ use crate::start::{self, Started, decode_failure};
 impl SandboxCommand {
     /// Starts the command. Returns when its program runs.
     ///
-    /// Neither waits on a thread of the runtime nor copies the worker's memory. If the program's file system hangs,
-    /// this future waits, and dropping it ends the start.
+    /// This blocks no thread of tokio, and does not copy the worker's memory. If the program's file system hangs, the
+    /// future waits; dropping the future ends the start.
     ///
     /// # Errors
     ///
-    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. Nothing is left.
+    /// A wall that this machine cannot have, an invalid path, or a program that cannot be executed. No processes are
+    /// left.
     ///
     /// # Panics
     ///
@@ -61,9 +62,10 @@ impl SandboxCommand {
 }
 
 impl SandboxCommand {
-    /// Starts everything but the program: joins the control group, raises the walls and enters the working directory.
+    /// Performs all steps of a start except for the execution of the program: joins the control group, raises the walls
+    /// and enters the working directory.
     ///
-    /// For the start of a worker, which should fail instead of each of its commands.
+    /// Call it when the worker starts, so that the worker does not start if its commands would fail.
     ///
     /// # Errors
     ///
@@ -115,7 +117,7 @@ impl SandboxChild {
         Self::start(program, start, network).await
     }
 
-    /// Raises a wall around a process that ends at once. Returns the isolation that raised it.
+    /// Raises a wall around a process that ends at once. Returns the isolation with which this succeeded.
     pub(crate) async fn probe(wall: Wall) -> Result<Isolation, SpawnError> {
         let mut isolation = Isolation::none().with(wall);
         // The view of the files contains a `/proc`, which is that of a process namespace.
@@ -150,7 +152,7 @@ impl SandboxChild {
         start: impl FnOnce() -> Result<Started, SpawnError> + Send + 'static,
         (ports, has_outbound): (usize, bool),
     ) -> Result<Self, SpawnError> {
-        // Not on a thread of the runtime, since the paths of the view may be on a file system that hangs.
+        // Not on a thread of tokio, because the paths of the view may be on a file system that hangs.
         let started = tokio::task::spawn_blocking(start).await;
         let started = started.map_err(|error| prepare(error.into()))??;
         let (mut child, failure, steps) = Self::new(started).map_err(prepare)?;
@@ -162,7 +164,7 @@ impl SandboxChild {
             let has_user_namespace = child.walls.identity.user_namespace;
             let network = OutboundNetwork::connect(process, has_user_namespace).await?;
             match child.set_network(network) {
-                // The first process has ended, and has reported why.
+                // The first process has ended, and has reported the reason.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 set => set.map_err(prepare)?,
             }
@@ -170,7 +172,7 @@ impl SandboxChild {
         match read_failure(failure).await.map_err(prepare)? {
             None => Ok(child),
             Some(failure) => {
-                // The process has reported its last words.
+                // The process has reported its failure.
                 child.wait().await.map_err(prepare)?;
                 Err(explain(failure, &steps, program))
             }
@@ -179,8 +181,9 @@ impl SandboxChild {
 
     /// Starts another command inside the same walls and control group, such as a shell.
     ///
-    /// The isolation, the user, and the limits of all processes together are ignored, and its exit has no account of the
-    /// group. It ends with this command, and processes that it leaves in the background end then, too.
+    /// Of the other command, the isolation, the user and the limits of all processes together are ignored, and its exit
+    /// has no counts of the group. It ends together with this command, as do the processes that it left in the
+    /// background.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ const MEMFD_EXECUTABLE: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
 pub(crate) struct Started {
     pub(crate) process: InitProcess,
     pub(crate) steps: PlannedSteps,
-    /// Receives the failure of an operation, or ends when the command is executed.
+    /// Receives the failure of an operation; its end means that the command was executed.
     pub(crate) failure: OwnedFd,
     pub(crate) control: UnixStream,
     /// The worker's ends of pipes.
@@ -47,8 +47,8 @@ pub(crate) fn join_files(cgroup: Option<&Cgroup>) -> Result<Vec<File>, SpawnErro
     files.map_err(failed(SpawnStep::JoinControlGroup))
 }
 
-/// Starts the init program for a command, in control groups by their files of members. Blocks for less than a
-/// millisecond, if the paths of the command's view do.
+/// Starts the init program for a command, in control groups that are given by their files of members. Blocks for less
+/// than a millisecond, unless the file systems of the command's view are slower.
 ///
 /// `isolation` is that of the command, or a part of it.
 pub(crate) fn start_in_groups(

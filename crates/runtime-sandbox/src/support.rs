@@ -31,7 +31,7 @@ pub struct Support {
 }
 
 impl Support {
-    /// Raises each wall once around a process that ends at once.
+    /// Tests each wall by raising it around a process that ends at once.
     ///
     /// # Cancel safety
     ///
@@ -50,7 +50,7 @@ impl Support {
         }
     }
 
-    /// Returns whether this machine can have [`Isolation::outbound_network`], or why not.
+    /// Returns an error with the reason if this machine cannot have [`Isolation::outbound_network`].
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Support {
         self.missing().all(|(missing, _)| missing != wall)
     }
 
-    /// Returns the walls that this machine cannot have, and why.
+    /// Returns the walls that this machine cannot have, with the reasons.
     pub fn missing(&self) -> impl Iterator<Item = (Wall, &SpawnError)> {
         self.walls
             .iter()

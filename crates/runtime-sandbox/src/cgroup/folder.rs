@@ -1,6 +1,6 @@
 //! The folder of a group in one hierarchy: its files, its members, and the groups that its members created.
 //!
-//! Which files exist depends on the version, the controllers and the kernel, so each function tries all names.
+//! The files depend on the version, the controllers and the kernel, so each function tries all names.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,8 @@ use rustix::process::Pid;
 /// The file with the members of a group. Only folders of groups have it.
 const PROCS: &str = "cgroup.procs";
 
-/// Maximum number of groups inside a group that are looked at. More can only be an attack on memory.
+/// Maximum number of groups inside a group that are examined. A larger number can only be an attack on the worker's
+/// memory.
 const MAX_INNER_GROUPS: usize = 10_000;
 
 /// The buffer for files of the kernel. Most are shorter.
@@ -28,8 +29,8 @@ const NAME_PREFIX: &str = "task-";
 pub(super) struct GroupFolder {
     path: PathBuf,
     files: GroupFiles,
-    /// The kernel releases the lock however the owner ends. A process id in the name would not show that: another
-    /// process, or one of another container, may have it.
+    /// The kernel releases the lock when the owner ends for any reason. A process id in the name would not show this,
+    /// because another process, also in another container, may have the same id.
     _lock: File,
 }
 
@@ -38,8 +39,8 @@ impl GroupFolder {
     ///
     /// # Errors
     ///
-    /// The error of the operating system; [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::NotFound`] if a worker that
-    /// starts took the group for an abandoned one, in the moment in which nobody had locked it.
+    /// The error of the operating system; [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::NotFound`] if another
+    /// worker, which starts at this moment, mistook the group for an abandoned one before it was locked.
     pub(super) fn create(parent: &Path, name: &str) -> io::Result<Self> {
         let path = parent.join(name);
         fs::create_dir(&path)?;
@@ -49,7 +50,7 @@ impl GroupFolder {
         })
     }
 
-    /// Takes over a group that has no owner. Fails if its owner lives.
+    /// Takes over a group without an owner. Fails if the owner is alive.
     pub(super) fn lock(path: PathBuf) -> io::Result<Self> {
         let lock = File::open(&path)?;
         lock.try_lock()?;
@@ -105,7 +106,7 @@ impl GroupFolder {
         number.trim().parse().ok()
     }
 
-    /// Writes a value to an existing file. In a folder that is no group, nothing is created.
+    /// Writes a value to an existing file. A missing file is not created.
     pub(super) fn write(&self, file: &str, value: &str) -> io::Result<()> {
         if self.files.lack(file) {
             return Err(io::ErrorKind::NotFound.into());
@@ -128,19 +129,19 @@ impl GroupFolder {
         }
     }
 
-    /// Removes the group and those inside it, the innermost first. Returns whether it is gone.
+    /// Removes the group and those inside it, the innermost first. Returns whether it was removed.
     pub(super) fn remove(&self) -> bool {
         remove_group(&self.path)
     }
 }
 
-/// The names of the files that each group of a hierarchy has. A group is asked for many that exist only in another version
-/// or kernel: the names spare a system call for each.
+/// The names of the files that each group of a hierarchy has. Many files exist only in another version or kernel; the
+/// names avoid a system call for each of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct GroupFiles(Option<Arc<BTreeSet<OsString>>>);
 
 impl GroupFiles {
-    /// Lists the files of a new group. Nothing is known if there are none: then the folder is no group.
+    /// Lists the files of a new group. A folder without files is not a group, so the names are then unknown.
     pub(super) fn of(group: &GroupFolder) -> Self {
         let entries = fs::read_dir(&group.path).into_iter().flatten().flatten();
         let names: BTreeSet<_> = entries.map(|entry| entry.file_name()).collect();
@@ -154,7 +155,7 @@ impl GroupFiles {
     }
 }
 
-/// Removes a group and those inside it. Returns whether it is gone, which it is not while members are dying.
+/// Removes a group and those inside it. Returns whether it was removed, which is impossible while members are dying.
 pub(super) fn remove_group(path: &Path) -> bool {
     let is_gone = |removed: io::Result<()>| match removed {
         Ok(()) => true,
@@ -190,8 +191,8 @@ fn with_inner_groups(path: &Path) -> Vec<PathBuf> {
     groups
 }
 
-/// Reads a file of the kernel. `fs::read_to_string` asks for its length in vain, and then reads 32, 64, ... bytes; `take`
-/// hides the file from it.
+/// Reads a file of the kernel. `fs::read_to_string` would query the length, which is always 0, and then read 32, 64,
+/// ... bytes; `take` avoids this.
 fn read_text(path: PathBuf) -> Option<String> {
     let mut text = String::with_capacity(READ_BYTES);
     let file = File::open(path).ok()?;
@@ -218,8 +219,8 @@ fn parse_pids(list: &str) -> Vec<Pid> {
         .collect()
 }
 
-/// Returns a random name. Names with a pid or a counter are used again after a crash, above all by process 1 of a
-/// container.
+/// Returns a random name. Names with a process id or a counter could be used again after a crash, for example by
+/// process 1 of a container.
 pub(super) fn unique_name() -> String {
     // Each `RandomState` has other keys, the first one from the operating system.
     let number = RandomState::new().hash_one(std::process::id());

@@ -15,7 +15,7 @@ use super::usage::CgroupUsage;
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_EMPTY_POLLS: u32 = 200;
 
-/// A group in each hierarchy that is of use. It is killed and removed on drop.
+/// A group in each usable hierarchy. When it is dropped, its members are killed, and it is removed.
 #[derive(Debug)]
 pub struct Cgroup {
     folders: Vec<GroupFolder>,
@@ -63,7 +63,7 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Returns the limits that [`Limits::best_effort`](crate::Limits::best_effort) permits to be missing, and that are.
+    /// Returns the missing limits, which [`Limits::best_effort`](crate::Limits::best_effort) permits.
     pub fn missing_limits(&self) -> &[&'static str] {
         &self.missing_limits
     }
@@ -85,7 +85,7 @@ impl Cgroup {
         self.folders.iter().any(GroupFolder::is_populated)
     }
 
-    /// Returns the current counts. Reads about ten files in memory, so that it may be called several times a second.
+    /// Returns the current counts. This reads about ten files in memory, so it may be called several times per second.
     pub fn usage(&self) -> CgroupUsage {
         self.final_usage().with_memory(&self.folders)
     }

@@ -11,15 +11,15 @@ use super::folder::GroupFolder;
 const FREEZE_POLL_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_FREEZE_POLLS: u32 = 100;
 
-/// The way in which all members of a group are killed, the best one first.
+/// The methods to kill all members of a group, the best one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KillMethod {
     /// All at once, through `cgroup.kill` (version 2, Linux 5.14).
     AtOnce,
-    /// They are frozen first, so that none can fork meanwhile.
+    /// The members are frozen first, so that none can fork during the kill.
     Frozen,
-    /// One after the other, again and again. A process that forks faster than it is found escapes this, unless the
-    /// number of processes is limited.
+    /// One after the other, repeatedly. Processes that fork faster than they are found can escape, unless the number of
+    /// processes is limited.
     OneByOne,
 }
 

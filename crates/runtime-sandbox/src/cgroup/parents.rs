@@ -14,8 +14,8 @@ use super::hosts::{Hierarchy, groups_at, own_groups};
 use super::kill::KillMethod;
 use super::limits::{CgroupLimitError, CgroupLimits};
 
-/// Maximum number of names that are tried. A second one is needed only if a worker that starts takes the new group for
-/// an abandoned one.
+/// Maximum number of names that are tried. A second name is needed only if another worker, which starts at this moment,
+/// mistakes the new group for an abandoned one.
 const MAX_ATTEMPTS: u32 = 8;
 
 /// The controllers that limit or count something. Version 2 has their files in a group only if its parent enables them.
@@ -29,7 +29,7 @@ pub struct CgroupParents {
     unremoved: Arc<UnremovedGroups>,
 }
 
-/// What groups can do on this machine, for this user.
+/// The functions of control groups on this machine, for this user.
 #[derive(Clone, Debug, Default)]
 pub struct CgroupSupport {
     /// The best way to kill all members; `None` if no group can be created.
@@ -44,7 +44,7 @@ pub struct CgroupSupport {
     pub(super) cpu: bool,
     /// The folders below which groups are created.
     pub(super) parents: Vec<PathBuf>,
-    /// The folders that were tried in vain, each with the reason.
+    /// The folders in which no group could be created, with the reasons.
     pub(super) unusable: Vec<(PathBuf, String)>,
 }
 
@@ -67,7 +67,7 @@ pub enum CreateCgroupError {
 }
 
 impl CreateCgroupError {
-    /// Returns the limit that cannot be set, such as `memory`, if that is the reason.
+    /// Returns the limit that cannot be set, such as `memory`, if this is the cause of the error.
     #[must_use]
     pub fn limit(&self) -> Option<&'static str> {
         match self {
@@ -103,8 +103,8 @@ impl CgroupParents {
 
     /// Finds the groups of this process.
     ///
-    /// `try_join` tests whether a process can join a group, given its file of members. The permissions depend on the group
-    /// that it leaves, so that only an attempt shows them.
+    /// `try_join` tests whether a process can join a group, given the group's file of members. The permissions depend
+    /// on the group that the process leaves, so only an attempt shows them.
     pub(crate) fn find_own(try_join: impl Fn(File) -> io::Result<()>) -> Self {
         let (cgroup, mountinfo) = read_proc();
         Self::probe(own_groups(&cgroup, &mountinfo), try_join)
@@ -164,7 +164,7 @@ impl CgroupParents {
         &self.support
     }
 
-    /// Creates a group with a unique name and limits. Without any hierarchy it contains nothing.
+    /// Creates a group with a unique name and limits. If no hierarchy can be used, the group has no folder.
     pub(crate) fn create_limited(
         &self,
         limits: &CgroupLimits,
@@ -183,8 +183,8 @@ impl CgroupParents {
         Ok(group)
     }
 
-    /// Returns whether a group needs a folder in a hierarchy. Each one takes time: of the CPU controller of version 1
-    /// milliseconds, of others a tenth of one.
+    /// Returns whether a group needs a folder in a hierarchy. Each folder takes time: for the CPU controller of version
+    /// 1 milliseconds, for others about 0.1 ms.
     fn needs(&self, hierarchy: &Hierarchy, limits: &CgroupLimits) -> bool {
         if hierarchy.has("cpu") && !hierarchy.has("memory") {
             return limits.limit_cpu();
@@ -202,7 +202,7 @@ impl CgroupParents {
             let entries = fs::read_dir(&hierarchy.folder).into_iter().flatten();
             for entry in entries.flatten() {
                 if is_unique_name(&entry.file_name().to_string_lossy()) {
-                    // Fails if the worker of the group lives.
+                    // Fails if the worker of the group is alive.
                     if let Ok(folder) = GroupFolder::lock(entry.path()) {
                         let mut group = Cgroup::new(&self.unremoved);
                         group.add(folder);
@@ -236,7 +236,7 @@ impl CgroupSupport {
         self.parents.push(parent.to_owned());
     }
 
-    /// Returns whether a hierarchy adds nothing.
+    /// Returns whether a hierarchy is superfluous.
     fn includes(&self, hierarchy: &Hierarchy) -> bool {
         match &*hierarchy.name {
             "freezer" => self.kill == Some(KillMethod::AtOnce),
@@ -320,10 +320,10 @@ fn is_taken(error: &io::Error) -> bool {
     )
 }
 
-/// Lets the groups below a group of version 2 have controllers, as far as it has them itself.
+/// Enables the controllers of a group of version 2 for the groups below it.
 ///
-/// Fails if the group has members itself, unless it is the root, or if it is not delegated to this user. Then the
-/// support of the groups shows what they lack.
+/// Fails if the group is not delegated to this user, or if it has members and is not the root. [`CgroupSupport`] then
+/// shows the missing controllers.
 fn enable_controllers(parent: &Path) {
     // One by one: the kernel refuses a write as a whole if it does not know one of its controllers.
     for controller in CONTROLLERS {

@@ -16,7 +16,7 @@ pub struct CgroupUsage {
     pub peak_memory: Option<u64>,
     /// The number of members that were killed because memory ran out. In version 1, without those of inner groups.
     pub oom_kills: Option<u64>,
-    /// How often a process could not be created because of the limit of their number.
+    /// The number of failed attempts to create a process because of the limit of their number.
     pub refused_forks: Option<u64>,
     /// Bytes that were read from disks, counted by version 2 only.
     pub disk_read: Option<u64>,
@@ -30,9 +30,10 @@ pub struct CgroupUsage {
     pub io_pressure: Option<Pressure>,
 }
 
-/// The time that the members of a group have lost because a resource was scarce ("pressure stall information").
+/// The time during which the members of a group waited for a scarce resource ("pressure stall information").
 ///
-/// Both only grow. The pressure during an interval is the growth divided by the interval.
+/// Both values only grow. The pressure during an interval is the growth of a value divided by the length of the
+/// interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
     /// The time during which at least one member waited.

@@ -1,12 +1,12 @@
 //! The init program of a sandbox: a static ELF file in memory that runs a list of operations.
 //!
-//! The file has two segments: the code, some 500 bytes of assembly without a stack, and the data of one start. The
-//! data begin with a header, followed by the operations and everything that their arguments point to. An operation is
-//! a system call, so that the program itself knows nothing of namespaces, mounts or filters: the crate's other modules
-//! compose these, in safe code and before the process exists.
+//! The file has two segments: the code, about 500 bytes of assembly without a stack, and the data of one start. The
+//! data starts with a header, followed by the operations and the data that their arguments refer to. An operation is a
+//! system call. The assembly has no code for namespaces, mounts or filters: the other modules of this crate compose
+//! these operations in safe code, before the process exists.
 //!
-//! After the last operation of its part, the program serves as the command's parent: it reaps children, passes the
-//! worker's signals on, and reports the command's wait status. See `docs/decisions/0040-sandbox-start.md`.
+//! After its last operation, the program is the parent of the command: it reaps children, passes on the worker's
+//! signals, and reports the command's wait status. See `docs/decisions/0040-sandbox-start.md`.
 
 use std::arch::global_asm;
 use std::slice;
@@ -26,7 +26,7 @@ const HEADER_LEN: u64 = 256;
 /// The address of the first operation.
 pub(crate) const OPERATIONS: u64 = HEADER + HEADER_LEN;
 
-/// The descriptor to which the program writes a failure. Its end without a failure means that the command runs.
+/// The descriptor to which the program writes a failure. If it is closed without a failure, the command runs.
 pub(crate) const FAILURE_FD: i32 = 3;
 
 /// The descriptor of the stream to the worker: signals in one direction, the wait status in the other.
@@ -56,7 +56,7 @@ pub(crate) enum OperationKind {
     Exec = 3,
     /// Ends the start with the error of the programs that were tried.
     Fail = 4,
-    /// Becomes the parent that waits.
+    /// Ends the operations: the process waits as the parent of the command.
     Serve = 5,
 }
 

@@ -17,7 +17,7 @@ const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
 const IOCTL_DEVICE: u64 = 1 << 15;
 
-/// Rights of creating device nodes, which no command gets.
+/// Rights to create device nodes, which no command gets.
 const MAKE_DEVICES: u64 = 1 << 6 | 1 << 11;
 
 /// Rights that apply to files. A rule on a file must not have others.

@@ -1,7 +1,8 @@
 //! The root folder of a sandbox.
 //!
-//! The operations first open everything of the machine as detached mounts, then leave the machine's root folder, and
-//! attach the mounts only then: a link inside a foreign root folder is resolved there, and not on the machine.
+//! The operations first open all files of the machine as detached mounts, then leave the machine's root folder, and
+//! then attach the mounts. A link inside a foreign root folder is therefore resolved there, and not in the machine's
+//! file system.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -91,7 +92,7 @@ pub(crate) fn change_process_files(plan: &mut Plan) -> Result<(), SpawnError> {
     mounts.attach(process_files, Path::new("/proc"))
 }
 
-/// Creates a mount namespace, of which the machine does not see the changes.
+/// Creates a mount namespace, whose changes are not visible on the machine.
 fn own_mounts(plan: &mut Plan, step: SpawnStep) -> Result<(), SpawnError> {
     plan.step(step);
     plan.call(libc::SYS_unshare, [libc::CLONE_NEWNS.into()]);

@@ -57,7 +57,7 @@ pub(crate) fn wait_for_worker(plan: &mut Plan) {
         plan.open_to(policies, libc::SYS_socket, arguments);
     });
     let byte = plan.address(&[0]);
-    // It ends without a byte if the worker has ended, and with it the sandbox.
+    // If the worker has ended, the stream ends without a byte, and the sandbox ends too.
     plan.call(libc::SYS_read, [CONTROL_FD.into(), byte, 1.into()]);
 }
 

@@ -1,7 +1,8 @@
 //! The filters for system calls: a list of refused calls, as a program for the kernel's packet filter machine.
 //!
-//! The filter is written here and not with a crate, since it needs three things in one program: different errors, the
-//! refusal of the second table of x86-64 ("x32"), whose calls would pass a list of numbers, and tests of arguments.
+//! No crate is used for the filter, because it needs three features in one program: different errors, tests of
+//! arguments, and the refusal of the second call table of x86-64 ("x32"), whose numbers a list of refused calls would
+//! not contain.
 
 use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
 
@@ -21,7 +22,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,
-    // Programs inside the kernel, and its events and memory: large, and often the way out of a sandbox.
+    // Kernel programs, events and memory: large parts of the kernel with a history of escapes.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -118,10 +119,11 @@ pub(crate) fn filter(plan: &mut Plan) {
     add(plan, &program());
 }
 
-/// Adds a filter that refuses all sockets but local ones: the wall around the network where no namespace is allowed.
+/// Adds a filter that refuses all sockets except Unix sockets: the wall around the network where network namespaces are
+/// not allowed.
 ///
-/// It covers all protocols, which Landlock does not: that knows TCP only. Netlink sockets have no way to the outside, but
-/// show the interfaces of the machine.
+/// The filter covers all protocols, while Landlock supports only TCP. Netlink sockets cannot reach other machines, but
+/// show the interfaces of this machine.
 pub(crate) fn filter_sockets(plan: &mut Plan) {
     plan.step(SpawnStep::SocketFilter);
     let mut program = first_instructions();
