@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The names of the limits, none of which can be had.
+/// The names of the limits, none of which is supported.
 pub(crate) struct Limits {
     names: Vec<&'static str>,
     best_effort: bool,

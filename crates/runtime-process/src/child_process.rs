@@ -1,6 +1,7 @@
 //! A child process that the engine starts, waits for and reaps itself.
 //!
-//! `std` and tokio can wait only for children that they started themselves, and these are started by `vfork`.
+//! `std` and tokio can wait only for children that they started themselves, but this engine starts its children by
+//! `vfork`.
 
 use std::fs::File;
 use std::io;
@@ -44,8 +45,8 @@ impl StandardFiles<'_> {
 
 /// A child process. It is killed if it is dropped before it has ended.
 ///
-/// It stays a zombie until it is [reaped](Self::reap), so that its pid, which is also that of its session and process
-/// group, is not reused before.
+/// After its end, it stays a zombie until it is [reaped](Self::reap). Until then, the kernel does not reuse its pid,
+/// which is also the id of its session and process group.
 pub(crate) struct ChildProcess {
     pid: Pid,
     /// Created by the first wait.
@@ -53,13 +54,13 @@ pub(crate) struct ChildProcess {
     /// The exit status once the process has ended.
     status: Option<ExitStatus>,
     is_reaped: bool,
-    /// As long as it exists, only this handle reaps the process.
+    /// While it exists, only this handle reaps the process.
     mark: Arc<CommandMark>,
     abandoned: Arc<AbandonedChildren>,
 }
 
 impl ChildProcess {
-    /// Starts a command with these files. Blocks until its program runs, which `control` can end.
+    /// Starts a command with these files. Blocks until its program runs, or until `control` ends the start.
     ///
     /// `prepare` runs in the new process and may only make system calls.
     pub(crate) fn start(

@@ -19,7 +19,7 @@ use crate::walled_command::{ExecRequest, WalledCommand};
 
 /// The processes of a running command. All are killed when this is dropped.
 pub(crate) enum CommandProcesses {
-    /// Processes of the worker's user, which are searched when the command ends.
+    /// Processes of the worker's user. The engine searches the remaining ones when the command ends.
     Tracked {
         // Declared before `child`, so that it is dropped first: until the leader is reaped, the kernel does not reuse
         // its process group id for other processes.
@@ -30,7 +30,7 @@ pub(crate) enum CommandProcesses {
 }
 
 impl CommandProcesses {
-    /// Starts a command, behind walls if its task has any. Returns when its program runs.
+    /// Starts a command, behind walls if its task is isolated. Returns when its program runs.
     ///
     /// # Cancel safety
     ///
@@ -89,7 +89,7 @@ impl CommandProcesses {
         }
     }
 
-    /// Watches the usage of the command, and ends it when memory is low if `is_ended`.
+    /// Watches the usage of the command. If `is_ended`, the command may be ended when memory is low.
     #[cfg(target_os = "linux")]
     pub(crate) fn watch(&self, engine: &EngineState, is_ended: bool) -> WatchedCommand {
         let meter = match self {
@@ -104,8 +104,8 @@ impl CommandProcesses {
         WatchedCommand
     }
 
-    /// Ends the processes that the command left running, and reports the usage of all with its samples. Call it when the
-    /// command has ended.
+    /// Ends the processes that the command left running, and reports the usage of all processes with the samples. Call
+    /// it when the command has ended.
     pub(crate) async fn kill_remaining(&mut self, samples: Vec<UsageSample>) -> KilledOrphans {
         match self {
             Self::Tracked { tree, child } => {
@@ -121,7 +121,7 @@ impl CommandProcesses {
         }
     }
 
-    /// Returns the limits that best effort permits to be missing, and that are.
+    /// Returns the missing limits, which best effort permits.
     pub(crate) fn missing_limits(&self) -> &[&'static str] {
         match self {
             Self::Tracked { tree, .. } => tree.missing_limits(),

@@ -1,6 +1,7 @@
-//! Watches the running commands: samples their usage, and ends the one that uses most memory before the machine has none.
+//! Watches the running commands: samples their usage, and ends the command that uses most memory when the machine is
+//! about to run out of memory.
 //!
-//! One task of the runtime samples all commands, and only while there are any.
+//! One tokio task samples all commands, and runs only while there are commands.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,14 +23,15 @@ use crate::proc;
 use crate::tree_memory::memory_of_trees;
 use crate::usage_curve::UsageCurve;
 
-/// The time between two looks at the memory of the machine, and the least time between two samples.
+/// The interval at which the memory of the machine is read, and the minimum interval between samples.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The most time between two samples, however long they take.
+/// The maximum interval between samples, even if they take long.
 const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The minimum ratio of an interval and the duration of the samples before it, up to the maximum interval: they take at most a quarter percent of a
-/// core, however many commands and processes there are. It does not apply while memory is low.
+/// The minimum ratio of an interval to the duration of the samples before it, up to the maximum interval: samples take
+/// at most a quarter percent of a core, for any number of commands and processes. The ratio does not apply while memory
+/// is low.
 const MIN_INTERVAL_RATIO: u32 = 400;
 
 /// Watches the running commands of an engine. Its work ends when it is dropped.
@@ -66,7 +68,7 @@ struct Command {
 /// The source of a command's usage: its control group if that counts memory, otherwise its processes.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandMeter {
-    /// The watch does not delay the removal of the group.
+    /// Weak, so that the watch does not delay the removal of the group.
     pub(crate) cgroup: Weak<Cgroup>,
     /// The process from which all others of the command descend, or whose session they are in.
     pub(crate) root: Option<Pid>,
@@ -89,7 +91,7 @@ impl CommandWatch {
         }))
     }
 
-    /// Watches a command that has just started. It is ended when memory is low, or only sampled.
+    /// Watches a command that has just started. The command may be ended when memory is low, or is only sampled.
     pub(crate) fn watch(&self, meter: CommandMeter, is_ended: bool) -> WatchedCommand {
         let (sender, end) = oneshot::channel();
         let mut state = self.0.state.lock();
@@ -140,7 +142,7 @@ impl WatchedCommand {
         }
     }
 
-    /// Returns the samples of the command, which are no longer taken.
+    /// Ends the sampling of the command, and returns the samples.
     pub(crate) fn finish(self) -> Vec<UsageSample> {
         let command = self.shared.state.lock().commands.remove(&self.id);
         command.map_or_else(Vec::new, |command| command.curve.into_samples())
@@ -172,7 +174,7 @@ async fn make_passes(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Ends the passes if no command runs. The next one starts them again.
+    /// Ends the passes if no command runs. The next command starts them again.
     fn stop_if_idle(&self) -> bool {
         let mut state = self.state.lock();
         let is_idle = state.commands.is_empty();
@@ -263,7 +265,7 @@ impl Command {
 }
 
 impl State {
-    /// Ends the command that uses most memory, if that is enough to help.
+    /// Ends the command that uses most memory, if it uses enough.
     fn end_largest(&mut self, settings: &HighMemory, machine: MachineMemory) {
         // The current memory and not the peak: only that becomes free.
         let commands = self.commands.values_mut().filter(|it| it.end.is_some());

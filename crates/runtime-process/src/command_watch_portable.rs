@@ -1,4 +1,4 @@
-//! The watch of commands on systems that do not report their memory: it does nothing.
+//! The watch of commands on systems that do not report their memory. It has no effect.
 
 use runtime_worker::report::UsageSample;
 

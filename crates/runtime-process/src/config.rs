@@ -16,7 +16,7 @@ use crate::limits::TaskLimits;
 
 /// The settings of a [`ProcessEngine`] in a configuration file.
 ///
-/// An application adds it to its own configuration, next to that of the worker.
+/// An application adds these settings to its configuration, next to those of the worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProcessConfig {
@@ -30,11 +30,11 @@ pub struct ProcessConfig {
     pub terminate_timeout: Duration,
     /// Whether each command gets a control group (version 2 or 1), if the worker may create one. Default: true.
     pub cgroups: bool,
-    /// The control group below which those of commands are created: a folder that is delegated to the worker's
-    /// user. Groups at the same path in other hierarchies are used too. Default: the worker's own groups.
+    /// The control group below which the groups of commands are created: a folder that is delegated to the worker's
+    /// user. Groups at the same path in other hierarchies are used too. Default: the worker's groups.
     pub cgroup_parent: Option<PathBuf>,
-    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Without control groups,
-    /// it always does, unless tasks are isolated. Default: false.
+    /// Whether the worker adopts and reaps orphans of tasks, so that zombies do not accumulate. Without control groups
+    /// and without isolation, the worker always does this. Default: false.
     pub adopt_orphans: bool,
     /// The walls around tasks: `none`, `user` or `strict`. Default: `none`.
     pub isolation: TaskIsolation,
@@ -43,12 +43,13 @@ pub struct ProcessConfig {
     /// Folders and files of the machine that isolated tasks see, read-only, in addition to the system folders. Default:
     /// none.
     pub visible_paths: Vec<PathBuf>,
-    /// Files and folders that isolated tasks do not see although they are in a visible folder, such as the configuration
-    /// of the worker in `/etc`. Default: none.
+    /// Files and folders in visible folders that are hidden from isolated tasks, such as the configuration of the
+    /// worker in `/etc`. Default: none.
     pub hidden_paths: Vec<PathBuf>,
-    /// The limits of each command: the defaults of tasks, and the most that they may ask for. Default: none.
+    /// The limits of each command: the defaults for tasks, and the maximum values that payloads may ask for. Default:
+    /// none.
     pub limits: TaskLimits,
-    /// When the worker ends the task that uses most memory, because the memory of the machine runs out.
+    /// The thresholds of the machine's memory at which the worker ends the command that uses most memory.
     pub abort_on_high_memory: HighMemory,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine can contain on this machine, and the end of what it contained before a crash.
+//! The walls and limits of tasks on this machine, and the end of processes that a crashed worker left running.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub(crate) fn describe(
     format!("containment of tasks: {isolation}; {found}{rest}; limits of each command: {limits}")
 }
 
-/// Reports what the engine can and cannot contain.
+/// Logs the walls and limits that tasks have, and those that they lack.
 pub(crate) fn report(
     walls: Option<&Walls>,
     settings: &EngineSettings,
@@ -55,7 +55,7 @@ pub(crate) fn report(
 ) {
     let line = describe(walls, settings, cgroups);
     match settings.cgroups {
-        // It was asked for, and does not work.
+        // The setting was explicit, but does not work.
         CgroupSetting::Below(_) if !cgroups.support().is_available() => monitor.warn(line),
         _ => monitor.info(line),
     }

@@ -9,14 +9,14 @@ use runtime_core::{TreeSize, error_chain, measure_tree};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
-/// The least time between two measurements.
+/// The minimum interval between measurements.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most time between two measurements, however long they take.
+/// The maximum interval between measurements, even if they take long.
 const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The minimum ratio of an interval and the measurement before it, which takes at most one percent of the time of a
-/// thread, up to the maximum interval.
+/// The minimum ratio of an interval to the duration of the measurement before it, up to the maximum interval:
+/// measurements take at most one percent of the time of a thread.
 const MIN_INTERVAL_RATIO: u32 = 100;
 
 /// The number of failed measurements in a row that end the task. A command may move and remove folders during some.
@@ -86,7 +86,7 @@ impl DiskWatch {
         self.measure(limit).await
     }
 
-    /// Waits for the running measurement, or makes one.
+    /// Waits for the running measurement, or starts one.
     async fn measure(&mut self, limit: u64) -> Result<(), String> {
         let running = self.running.get_or_insert_with(|| {
             let folder = self.folder.clone();

@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Wakes the task that waits for a child process.
 pub(crate) enum EndNotice {
-    /// The kernel wakes only the one that waits for this child.
+    /// The kernel wakes only the task that waits for this child.
     Pidfd(AsyncFd<OwnedFd>),
-    /// `SIGCHLD`, which wakes all that wait, for each child: Linux before 5.3, a system call filter without `pidfd_open`,
-    /// or no free descriptor.
+    /// `SIGCHLD`, which wakes all waiting tasks at the end of each child. Used with Linux before 5.3, with a system
+    /// call filter without `pidfd_open`, or without a free descriptor.
     AnyChild(Signal),
 }
 
@@ -33,7 +33,7 @@ impl EndNotice {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a notice that was not received is received by the next call.
+    /// Safe: the next call receives a notice that was not received.
     pub(crate) async fn recv(&mut self) -> io::Result<()> {
         match self {
             Self::Pidfd(pidfd) => pidfd.readable().await?.clear_ready(),

@@ -30,16 +30,17 @@ use crate::walls::Walls;
 #[derive(Clone, Debug, Default)]
 pub struct ProcessEngine {
     settings: EngineSettings,
-    /// Prepared when a worker starts, because it needs the worker's storage. Clones share it.
+    /// The state is created when a worker starts, because it needs the worker's storage. Clones share it.
     state: Arc<OnceCell<Arc<EngineState>>>,
 }
 
 impl ProcessEngine {
     /// Creates an engine with default settings.
     ///
-    /// Tasks see `PATH` as `/usr/local/bin:/usr/bin:/bin` and `HOME` as their folder. They inherit no variable
-    /// of the worker, because it may contain credentials. Variables of the payload and of plugins override these; a
-    /// variable to which both give different values is an error. Each process also gets `RUNTIME_WORKER_TASK`, with which the engine finds it.
+    /// In tasks, `PATH` is `/usr/local/bin:/usr/bin:/bin`, and `HOME` is the task's folder. Tasks inherit no variables
+    /// of the worker, because these may contain credentials. Variables of the payload and of plugins override the
+    /// defaults. If payload and plugins set a variable to different values, this is an error. Each process also has the
+    /// variable `RUNTIME_WORKER_TASK`, by which the engine finds it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -59,21 +60,22 @@ impl ProcessEngine {
         self
     }
 
-    /// Sets whether this process becomes the parent of orphans of tasks (Linux: child subreaper) and reaps them, even if
-    /// control groups can end all processes of tasks. Without such groups it always does, since orphans could hide
-    /// from it otherwise. Isolated tasks have no orphans. Default: `false`, because it affects the whole process.
+    /// Sets whether this process becomes the parent of the orphans of tasks and reaps them (Linux: child subreaper),
+    /// even if control groups can end all processes of tasks. Without such groups, the engine always adopts orphans,
+    /// because they could hide from it otherwise. Isolated tasks have no orphans. Default: `false`, because the setting
+    /// affects the whole process.
     ///
-    /// Use it if process 1 does not reap orphans, as in many containers: zombies would accumulate. Orphans of processes
-    /// that other parts of the program start are adopted too, and are neither killed nor reaped.
+    /// Use it if process 1 does not reap orphans, as in many containers, where zombies would accumulate. Orphans of
+    /// processes that other parts of the program started are adopted too, but are neither killed nor reaped.
     #[must_use]
     pub fn adopt_orphans(mut self, adopt: bool) -> Self {
         self.settings.adopts_orphans = adopt;
         self
     }
 
-    /// Sets the control group below which each command gets its own group: its folder in the hierarchy of version 2 or
-    /// in one of version 1. Groups at the same path in other hierarchies are used too. It must be delegated to this
-    /// user. Default: the worker's own groups, if this user may create groups there.
+    /// Sets the control group below which the groups of commands are created. `parent` is its folder, in the hierarchy
+    /// of version 2 or in one of version 1. Groups at the same path in other hierarchies are used too. The group must
+    /// be delegated to this user. Default: the worker's groups, if this user may create groups there.
     #[must_use]
     pub fn cgroup_parent(mut self, parent: impl Into<PathBuf>) -> Self {
         self.settings.cgroups = CgroupSetting::Below(parent.into());
@@ -89,7 +91,7 @@ impl ProcessEngine {
 
     /// Sets the walls around tasks. Default: [`TaskIsolation::None`].
     ///
-    /// A wall that this machine cannot have is an error when the worker starts.
+    /// If this machine cannot have a wall, the worker does not start.
     #[must_use]
     pub fn isolation(mut self, isolation: TaskIsolation) -> Self {
         self.settings.isolation = isolation;
@@ -103,33 +105,33 @@ impl ProcessEngine {
         self
     }
 
-    /// Lets isolated tasks see a folder or file of the machine, read-only, in addition to the system folders: `/usr`,
-    /// `/bin`, `/sbin`, `/lib*`, and `/etc` without its usual secrets.
+    /// Adds a folder or file of the machine that isolated tasks see, read-only, in addition to the system folders:
+    /// `/usr`, `/bin`, `/sbin`, `/lib*`, and `/etc` except for files that usually contain secrets.
     #[must_use]
     pub fn visible_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.visible_paths.push(path.into());
         self
     }
 
-    /// Hides a file or folder from isolated tasks that is in a folder which they see, such as the configuration of the
-    /// worker in `/etc`. It appears empty.
+    /// Hides a file or folder in a visible folder from isolated tasks, such as the configuration of the worker in
+    /// `/etc`. It appears empty.
     #[must_use]
     pub fn hidden_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.hidden_paths.push(path.into());
         self
     }
 
-    /// Sets the limits of each command: the defaults of tasks, and the most that they may ask for. Default: none.
+    /// Sets the limits of each command. They are the defaults for tasks, and the maximum values that payloads may ask
+    /// for. Default: no limits.
     ///
-    /// A limit that this machine cannot have is an error when the worker starts, unless
-    /// [`TaskLimits::best_effort`] permits it.
+    /// If this machine cannot have a limit, the worker does not start, unless [`TaskLimits::best_effort`] is set.
     #[must_use]
     pub fn limits(mut self, limits: TaskLimits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Sets when the worker ends the task that uses most memory, because the memory of the machine runs out. Default:
+    /// Sets the thresholds of the machine's memory at which the worker ends the command that uses most memory. Default:
     /// [`HighMemory::default`].
     #[must_use]
     pub fn abort_on_high_memory(mut self, high_memory: HighMemory) -> Self {
@@ -139,7 +141,7 @@ impl ProcessEngine {
 
     /// Sets the file in which the kernel counts the memory of the machine. Default: `/proc/meminfo`.
     ///
-    /// Use it in a container that shows the limit of its memory in another file of this format.
+    /// Use it in a container that provides its memory limit in another file of this format.
     #[must_use]
     pub fn meminfo(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.meminfo = file.into();
@@ -155,11 +157,11 @@ impl ProcessEngine {
         self
     }
 
-    /// Kills the processes that dead workers left running, given their process folders in a storage, and blocks until
-    /// they have ended, for at most about five seconds.
+    /// Kills the processes that dead workers left running, and blocks until they have ended, for at most about five
+    /// seconds. `dead` are the process folders of these workers in a storage.
     ///
-    /// Pass it to [`TemporaryStorage::open_with_cleanup`], so that the processes do not write into folders that are being
-    /// removed. The engine itself does this later, when its worker starts.
+    /// Pass it to [`TemporaryStorage::open_with_cleanup`], so that the processes do not write into folders that are
+    /// being removed. The engine also kills these processes itself, but later, when its worker starts.
     ///
     /// ```
     /// # use runtime_core::{StorageOptions, TemporaryStorage};
@@ -179,11 +181,11 @@ impl ProcessEngine {
         let _ = process_folders;
     }
 
-    /// Creates a builder for a task of another engine, which adds the commands and reads its own payload.
+    /// Creates a builder for another engine, which reads the payload of its tasks and adds their commands.
     ///
-    /// The builder does everything else: the folder of the task, variables, folders, copies and proxies, the log, the
-    /// end of all processes, the usage, and artifacts. The settings of this engine apply. The builder refuses
-    /// `capabilities` that are missing; those that this engine lacks are ignored.
+    /// The builder provides everything else: the folder of the task, variables, folders, copies and proxies, the log,
+    /// the end of all processes, the usage, and artifacts. The settings of this engine apply. The builder has those of
+    /// the given `capabilities` that this engine has, and returns an error when another one is used.
     ///
     /// # Errors
     ///
@@ -191,7 +193,7 @@ impl ProcessEngine {
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is left.
+    /// Safe: if the future is dropped, no files are left.
     pub async fn new_builder(
         &self,
         run: &TaskRun,
@@ -203,7 +205,7 @@ impl ProcessEngine {
         ProcessSandboxBuilder::new(run, engine, capabilities).map_err(TaskError::other)
     }
 
-    /// Returns the state that all tasks share. The first call prepares it.
+    /// Returns the state that all tasks share. The first call creates it.
     async fn state(&self, environment: &Environment) -> Result<Arc<EngineState>, TaskError> {
         let prepare = || async {
             let (settings, environment) = (self.settings.clone(), environment.clone());
@@ -230,7 +232,7 @@ impl Engine for ProcessEngine {
     }
 
     fn capabilities(&self) -> &[Capability] {
-        // In an order in which those that depend on the settings are at the ends.
+        // Ordered so that the capabilities that depend on the settings are at the ends.
         const ALL: [Capability; 6] = [
             Capability::Proxies,
             Capability::EnvVars,
@@ -247,7 +249,7 @@ impl Engine for ProcessEngine {
             any(target_arch = "x86_64", target_arch = "aarch64")
         ));
         let end = match (self.settings.isolation, has_sandbox) {
-            // Without a mount namespace, nothing keeps a task from changing a folder.
+            // Without a mount namespace, a task could change the folder.
             (TaskIsolation::None, true) => ALL.len() - 1,
             (TaskIsolation::None, false) => ALL.len() - 2,
             _ => ALL.len(),
@@ -260,17 +262,17 @@ impl Engine for ProcessEngine {
             "Commands",
             "
             `command` is a program with its arguments, or a list of such commands, which run in order until
-            one fails. Commands start in the task's folder, which is also `HOME`, and see the variables in
-            `env` but none of the worker's. Standard output and standard error go to the task's log in the
-            order in which they are written. Processes that a command leaves running are killed when it ends.
+            one fails. Commands start in the task's folder, which is also `HOME`. Their environment has the variables
+            in `env`, but none of the worker's variables. Standard output and standard error are written to the task's
+            log, in their original order. Processes that a command leaves running are killed when it ends.
             ",
         );
         let isolation = Section::new(
             "Isolation",
             "
-            Commands see the system folders of the machine, read-only, and the task's own folder, caches and
-            inputs. Each command starts with an empty `/tmp` in memory, and sees only its own processes. It has no
-            privileges, and `sudo` and other setuid programs do not add any.
+            Commands see only the system folders of the machine, read-only, and the task's folder, caches and
+            inputs. Each command starts with an empty `/tmp` in memory, and sees only its own processes. Commands have
+            no privileges, even with `sudo` and other setuid programs.
             ",
         );
         let limits = Section::new("Limits", &limits_text(&self.settings.limits));
@@ -294,7 +296,7 @@ impl Engine for ProcessEngine {
             let limits = limits.map(|error| error_chain(&error));
             [walls].into_iter().chain(limits).collect()
         };
-        // Fails only if it panics, and then nothing is known.
+        // Fails only if the closure panics.
         let described = tokio::task::spawn_blocking(describe).await;
         described.unwrap_or_default()
     }
@@ -319,13 +321,13 @@ impl Engine for ProcessEngine {
 /// Describes the limits for authors of tasks.
 fn limits_text(limits: &TaskLimits) -> String {
     let best_effort = if limits.best_effort {
-        "A limit that the machine cannot have is missing, which the log states."
+        "If the machine cannot have a limit, the task runs without it, and its log states this."
     } else {
-        "A limit that the machine cannot have is an error of the payload."
+        "If the machine cannot have a limit, the payload is malformed."
     };
     let has_defaults = limits.needs_group() || limits.disk.is_some();
     let defaults = if has_defaults {
-        format!("The defaults, which are also the most that a task may ask for, are {limits}.")
+        format!("The defaults, which are also the maximum values, are {limits}.")
     } else {
         "By default, there are no limits.".to_owned()
     };
@@ -333,9 +335,9 @@ fn limits_text(limits: &TaskLimits) -> String {
         "
         `maxMemory` (such as `512 MiB`), `maxProcesses` (processes and threads) and `maxCpus` (such as `1.5`) limit all
         processes of each command together, and `maxDisk` (such as `10 GiB`) the task's folder without caches. {defaults}
-        {best_effort} A command that exceeds its memory is killed, and one that has too many processes cannot create
-        another; the log names the limit if such a command fails. The worker kills a command when it finds that the folder has
-        become too large.
+        {best_effort} If a command exceeds its memory, one of its processes is killed. If it has too many processes, it cannot
+        create more. If such a command fails, the log states the limit. If the folder is too large, the worker kills
+        the command.
         "
     )
 }

@@ -49,8 +49,8 @@ pub(crate) struct EngineState {
 impl EngineState {
     /// Prepares this process and machine for the first task. Blocks while it scans all processes.
     ///
-    /// Kills processes that crashed workers left running on the same storage or in control groups: they would compete
-    /// with new tasks. Reports what the engine can and cannot contain.
+    /// Kills processes that crashed workers left running on the same storage or in control groups, because they would
+    /// compete with new tasks. Logs the walls and limits that tasks have.
     pub(crate) fn prepare(
         settings: EngineSettings,
         walls: Option<Walls>,
@@ -154,7 +154,7 @@ impl EngineState {
     ///
     /// # Errors
     ///
-    /// A malformed payload that asks for more than the settings permit, or for a limit that this machine cannot have.
+    /// A malformed payload: it asks for more than the settings permit, or for a limit that this machine cannot have.
     pub(crate) async fn limits_of(
         self: &Arc<Self>,
         payload: &ProcessPayload,

@@ -43,16 +43,16 @@ pub(crate) struct ExecContext {
     attendants: Attendants,
 }
 
-/// Those who end further commands with their task.
+/// Ends further commands together with their task.
 #[derive(Clone, Default)]
 pub(crate) struct Attendants {
     task_ended: CancellationToken,
-    /// Counts the commands, also while they start.
+    /// Counts the commands, including those that are being started.
     commands: TaskTracker,
 }
 
 impl Attendants {
-    /// Ends all further commands, and waits for their ends. No other one starts.
+    /// Ends all further commands, and waits for their ends. No more commands can be started.
     pub(crate) async fn end(&self) {
         self.task_ended.cancel();
         self.commands.close();
@@ -202,7 +202,7 @@ fn attend(
 struct AttendedCommand {
     exit: watch::Receiver<Option<Result<Exit, String>>>,
     attendant: JoinHandle<()>,
-    /// Not counted, so that dropping the streams hangs up the terminal.
+    /// A weak reference, so that dropping the streams closes the terminal.
     terminal: Option<Weak<Mutex<SandboxTerminal>>>,
 }
 
@@ -235,7 +235,7 @@ fn terminal_size(PtySize { rows, columns }: PtySize) -> TerminalSize {
     TerminalSize { rows, columns }
 }
 
-/// A terminal that is read, written and resized by different owners. The lock is held for single calls only.
+/// A terminal with different owners for reading, writing and resizing. The lock is held only during single calls.
 #[derive(Clone)]
 struct SharedTerminal(Arc<Mutex<SandboxTerminal>>);
 

@@ -4,7 +4,7 @@ use crate::cgroup::{CgroupParents, CreateCgroupError, Limits};
 use crate::limits::{InvalidLimitError, TaskLimits};
 use crate::settings::{CgroupSetting, EngineSettings};
 
-/// The limits of the settings cannot be had.
+/// The machine cannot have the limits of the settings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LimitsError {
     #[error(transparent)]
@@ -28,7 +28,8 @@ pub(crate) enum LimitsError {
 }
 
 impl TaskLimits {
-    /// Returns the limits of a group. `own_processes` are in the group, and not of the command.
+    /// Returns the limits of a group. `own_processes` is the number of processes in the group that do not belong to the
+    /// command.
     pub(crate) fn of_group(&self, own_processes: u64) -> Limits {
         let mut limits = Limits::new();
         if let Some(bytes) = self.memory {
@@ -46,7 +47,7 @@ impl TaskLimits {
         limits
     }
 
-    /// Creates a group with these limits and removes it. Returns those that are missing, which only best effort permits.
+    /// Creates a group with these limits and removes it. Returns the missing limits, which only best effort permits.
     pub(crate) fn probe(
         &self,
         parents: &CgroupParents,
@@ -59,7 +60,7 @@ impl TaskLimits {
     }
 }
 
-/// Checks the limits of the settings, and whether groups can have them. Returns those that are missing, which only best
+/// Checks the limits of the settings, and whether groups can have them. Returns the missing limits, which only best
 /// effort permits.
 pub(crate) fn probe_settings(
     settings: &EngineSettings,

@@ -6,14 +6,15 @@ use runtime_core::util::{ByteSize, DurationText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When the worker ends a task because the memory of the machine runs out.
+/// The thresholds of the machine's memory at which the worker ends a task.
 ///
-/// Both conditions have to hold for the duration. The worker then kills the running command that uses most memory, with
-/// an error in its log, and the task fails. Other tasks continue. If the memory stays low, the next one follows after
-/// the same duration. A command that uses less than a tenth of `min_available` is not killed: it would not help.
+/// If both thresholds are exceeded for the duration, the worker kills the running command that uses most memory, and
+/// logs an error to the task's log. The task fails, and other tasks continue. If the memory stays low, the next command
+/// is killed after the same duration. A command that uses less than a tenth of `min_available` is not killed, because
+/// its memory would not suffice.
 ///
-/// The memory is that of the machine, even if the worker is in a container with less. Only Linux reports it; on other
-/// systems, the settings have no effect.
+/// The thresholds apply to the memory of the machine, even if the worker is in a container with less memory. The
+/// settings have an effect on Linux only.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -28,13 +29,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct HighMemory {
-    /// The share of the machine's memory in percent that may be in use. With 100, no task is ended. Default: 90.
+    /// The percentage of the machine's memory that may be in use. With 100, no task is ended. Default: 90.
     #[schemars(range(min = 1, max = 100))]
     pub max_used_percent: u8,
-    /// The memory in bytes that must be available. Default: 500 MiB.
+    /// The memory in bytes that should be available. Default: 500 MiB.
     #[serde(with = "ByteSize")]
     pub min_available: u64,
-    /// The time for which both may be exceeded. Default: 5 s.
+    /// The time for which both thresholds may be exceeded. Default: 5 s.
     #[serde(with = "DurationText")]
     pub duration: Duration,
 }

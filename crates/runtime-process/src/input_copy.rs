@@ -34,7 +34,7 @@ impl InputCopy {
         self.target == path
     }
 
-    /// Returns the total size of the files in bytes; 0 if one cannot be read, since the copy will fail on it and
+    /// Returns the total size of the files in bytes. Returns 0 if a file cannot be read: the copy will then fail and
     /// report the cause.
     pub(crate) fn size(&self) -> u64 {
         measure_tree(&self.source).map_or(0, |size| size.file_bytes)
@@ -52,8 +52,8 @@ impl InputCopy {
 
 /// Copies a tree. Links are copied as links and never followed.
 ///
-/// Iterative, since a tree may be deeper than the stack. Only subfolders wait for their turn, and share the path of their
-/// parent: an archive may have a million entries with long paths.
+/// Iterative, because a tree may be deeper than the stack. Only subfolders are queued, and they share the path of their
+/// parent, because an archive may have a million entries with long paths.
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
     let mut pending = Vec::new();
     copy_entry(source, target, &mut pending)?;

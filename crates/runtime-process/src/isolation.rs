@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 ///
 /// | | `None` | `User` | `Strict` |
 /// | --- | --- | --- | --- |
-/// | user | the worker's | another one for each task if the worker is root, else the worker's in a user namespace | as `User` |
-/// | privileges | the worker's | none, and none by setuid programs | as `User` |
+/// | user | the worker's | if the worker is root, a separate user for each task; otherwise the worker's user in a user namespace | as `User` |
+/// | privileges | the worker's | none, even with setuid programs | as `User` |
 /// | files | the worker's | system folders (read-only), the task's folder and caches, and an empty `/tmp` for each command | as `User`, and Landlock as a second wall |
-/// | processes | all are visible; those of a task are searched at the end of a command | only those of the command; the kernel ends all of them with it | as `User` |
+/// | processes | all are visible; at the end of a command, the engine searches its remaining processes | only those of the command are visible; the kernel ends them together with the command | as `User` |
 /// | System V IPC, system calls | the machine's, all | private, filtered | as `User` |
 /// | host name, control groups | the machine's | the machine's | private |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -33,11 +33,11 @@ pub enum TaskIsolation {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum TaskNetwork {
-    /// The network of the machine, with everything that listens on its loopback interface.
+    /// The network of the machine, including the servers on its loopback interface.
     #[default]
     Host,
-    /// Connections to other machines over IPv4, but neither to this machine nor to metadata services of clouds. It needs
-    /// the program `pasta` of the package `passt`.
+    /// Connections to other machines over IPv4. Connections to this machine and to metadata services of clouds are
+    /// blocked. This needs the program `pasta` of the package `passt`.
     Outbound,
     /// Only the loopback interface of the command.
     None,

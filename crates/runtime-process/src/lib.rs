@@ -1,15 +1,17 @@
 //! An engine that runs tasks as processes of the worker's machine.
 //!
-//! Each task gets its own folder and an environment without the worker's variables. Without isolation, each of its
-//! commands leads a session and a process group. If the worker may create control groups, the command has one. All its
-//! processes inherit two marks: an environment variable, and a limit of file locks that identifies the command. The
-//! engine uses all of them to kill every process of a command when it ends, and the marks and groups to find processes
-//! that a crashed worker left running. When the worker starts, the engine logs what it can contain.
+//! Each task has its own folder, and an environment without the worker's variables. By default, tasks run as the
+//! worker's user and can read its files.
 //!
-//! By default, tasks run as the worker's user and can read its files. With an [isolation](TaskIsolation), each command
-//! runs behind walls of `runtime-sandbox`: as another user, with the system folders, its own folder, caches and inputs
-//! as its only files, and with its own processes only, which all end with it. The paths are the same with each
-//! isolation. A wall that the machine cannot have is an error when the worker starts.
+//! With an [isolation](TaskIsolation), each command runs behind walls of `runtime-sandbox`. It runs as another user,
+//! sees only system folders, the task's folder, caches and inputs, and sees only its own processes, which all end with
+//! it. Paths are the same with each isolation. If the machine cannot have a wall, the worker does not start.
+//!
+//! Without isolation, each command leads a session and a process group. If the worker may create control groups, the
+//! command has one. All processes of a command inherit two marks: an environment variable, and a limit of file locks
+//! whose value identifies the command. With session, groups and marks, the engine finds and kills all processes of a
+//! command when it ends. With marks and control groups, a new worker finds processes that a crashed worker left
+//! running. When the worker starts, the engine logs the walls and limits that this machine has.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,28 +26,30 @@
 //! # let _ = engine;
 //! ```
 //!
-//! [`TaskLimits`] limits the memory, processes, CPU time and disk space of each command. A task may ask for less. The log of a failed
-//! command names the limit that it reached.
+//! [`TaskLimits`] limits the memory, processes, CPU time and disk space of each command. The payload of a task may
+//! contain lower limits. The log of a failed command states the limits that it reached.
 //!
-//! [`HighMemory`] ends the task that uses most memory before the machine runs out of it. The usage of each command over
-//! time is a part of the task's report.
+//! With [`HighMemory`], the engine ends the command that uses most memory when the machine is about to run out of
+//! memory. The task's report contains the usage of each command over time.
 //!
 //! # Other engines
 //!
-//! An engine with another payload uses [`ProcessEngine::new_builder`]: the builder does everything except for reading the
-//! payload. The example `bubblewrap` is such an engine. `CommandsEngine`, on Unix, runs programs of the operator instead of
-//! commands of the payload.
+//! To write an engine with another payload, use [`ProcessEngine::new_builder`]: the engine reads the payload and adds
+//! commands, and the builder does the rest. The example `bubblewrap` is such an engine. `CommandsEngine`, on Unix, runs
+//! programs of the operator instead of commands of the payload.
 //!
 //! # Limitations
 //!
-//! - Process groups need Unix. On other systems, only the process that the engine started is killed.
+//! - Process groups need Unix. On other systems, the engine kills only the processes that it started, and not their
+//!   descendants.
 //! - Control groups, limits, orphans and resource usage need Linux. Network traffic is not counted.
-//! - Read-only folders need an isolation. Further commands in a running task need Linux on x86-64 or AArch64. Isolated tasks
-//!   with another network than that of the machine have no proxies where network namespaces are not allowed.
-//! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks share the network of the machine, reach
-//!   other machines only, or have none.
-//! - Without isolation and a control group, a process that forks faster than it is found may outlive its task. So may any
-//!   process of a task that runs as root without isolation: it can leave its control group and change its marks.
+//! - Read-only folders need an isolation. Further commands in a running task need Linux on x86-64 or AArch64. Isolated
+//!   tasks that do not use the network of the machine have proxies only where network namespaces are allowed.
+//! - Isolation needs Linux on x86-64 or AArch64. Isolated tasks use the network of the machine, reach only other
+//!   machines, or have no network.
+//! - Without isolation and without control groups, processes that fork faster than they are found may survive their
+//!   task. Without isolation, processes of a task that runs as root may survive too, because they can leave the control
+//!   group and change their marks.
 
 #[cfg(all(
     target_os = "linux",

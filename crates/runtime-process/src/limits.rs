@@ -1,4 +1,4 @@
-//! The limits of the commands of tasks: settings of the worker, and requests of payloads below them.
+//! The limits of the commands of tasks: settings of the worker, and lower values in payloads.
 
 use std::fmt;
 
@@ -9,47 +9,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::payload::ProcessPayload;
 
-/// The least limit of memory. With much less, not even a shell starts, and the error would be one of the worker.
+/// The minimum of the memory limit in bytes. With much less, not even a shell starts, and the run would end with an
+/// internal error.
 const MIN_MEMORY: u64 = 16 << 20;
 
-/// The least limit of disk space. The folder itself needs some.
+/// The minimum of the disk space limit in bytes. An empty folder needs disk space too.
 const MIN_DISK: u64 = 1 << 20;
 
-/// The greatest limit of processes: the kernel has no more process ids. One is reserved for the init process.
+/// The maximum of the process limit: the number of process ids of the kernel. One is reserved for the init process.
 const MAX_PROCESSES: u64 = (4 << 20) - 1;
 
-/// The least share of a CPU that the kernel can limit.
+/// The minimum of the CPU limit that the kernel accepts.
 const MIN_CPUS: f64 = 0.01;
 
-/// The greatest limit of CPUs.
+/// The maximum of the CPU limit.
 const MAX_CPUS: f64 = 10_000.0;
 
-/// The limits of each command of a task: of all its processes together.
+/// The limits of each command of a task. They apply to the sum of all processes of the command.
 ///
-/// Each limit is the default of tasks, and the most that their payloads may ask for with `maxMemory`, `maxProcesses`,
-/// `maxCpus` and `maxDisk`. A limit of `None` is the machine's, and payloads may ask for any. All but that of disk space need
-/// control groups; see [`best_effort`](Self::best_effort) for machines without.
+/// Each limit is the default for tasks, and the maximum value that payloads may ask for with `maxMemory`,
+/// `maxProcesses`, `maxCpus` and `maxDisk`. With `None`, there is no limit, and payloads may ask for any value. All
+/// limits except that of disk space need control groups; see [`best_effort`](Self::best_effort) for machines without
+/// control groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TaskLimits {
-    /// Memory in bytes, including the page cache of files and the files in `/tmp` of isolated tasks. No swap space is
-    /// used in addition. Above it, the kernel kills a process. At least 16 MiB. Default: none.
+    /// Memory in bytes, including the page cache of files and the files in `/tmp` of isolated tasks. Swap space cannot
+    /// be used in addition. When the limit is exceeded, the kernel kills a process. At least 16 MiB. Default: none.
     #[serde(with = "ByteSize")]
     #[schemars(transform = at_least("16 MiB"))]
     pub memory: Option<u64>,
-    /// The number of processes and threads. Above it, no other can be created. Default: none.
+    /// The maximum number of processes and threads. When it is reached, no more can be created. Default: none.
     #[schemars(range(min = 1, max = MAX_PROCESSES))]
     pub processes: Option<u64>,
     /// The number of CPUs whose time the processes may use, such as 1.5. Default: none.
     #[schemars(range(min = MIN_CPUS, max = MAX_CPUS))]
     pub cpus: Option<f64>,
-    /// The disk space of the task's folder in bytes, without its caches. The folder is measured at intervals; above the
-    /// limit, the worker kills the command. At least 1 MiB. Default: none.
+    /// The disk space of the task's folder in bytes, without its caches. The folder is measured at intervals. When the
+    /// limit is exceeded, the worker kills the command. At least 1 MiB. Default: none.
     #[serde(with = "ByteSize")]
     #[schemars(transform = at_least("1 MiB"))]
     pub disk: Option<u64>,
-    /// Whether tasks run without the limits that this machine cannot have, which is logged. Otherwise such a limit is an
-    /// error: of the worker's start if it is a setting, of the payload if that asks for it. Default: false.
+    /// Whether tasks run without the limits that this machine cannot have; this is logged. If `false`, the worker does
+    /// not start with such a setting, and a payload with such a limit is malformed. Default: false.
     pub best_effort: bool,
 }
 
@@ -63,7 +65,7 @@ pub(crate) struct InvalidLimitError {
 }
 
 impl TaskLimits {
-    /// Returns whether a command has a limit for which it needs a control group.
+    /// Returns whether there is a limit that needs a control group.
     pub(crate) fn needs_group(&self) -> bool {
         self.memory.is_some() || self.processes.is_some() || self.cpus.is_some()
     }
@@ -91,7 +93,7 @@ impl TaskLimits {
     ///
     /// # Errors
     ///
-    /// A message for each value that is out of range or above that of the worker.
+    /// A message for each value that is out of range or above the worker's limit.
     pub(crate) fn of_task(&self, payload: &ProcessPayload) -> Result<Self, MalformedPayloadError> {
         let size = |bytes: u64| ByteSize(bytes).to_exact_text();
         let errors = [
@@ -154,7 +156,7 @@ fn check<T: Copy + PartialOrd>(
     Some(MalformedPayloadError::new(message))
 }
 
-/// The value, and a description of valid ones.
+/// The value, and a description of valid values.
 type OutOfRange = (String, String);
 
 fn check_memory(bytes: u64) -> Option<OutOfRange> {

@@ -5,8 +5,8 @@
 //! - An environment variable. A process that clears its environment, overwrites its title or makes itself undumpable
 //!   hides it.
 //! - A number as the limit of file locks (`RLIMIT_LOCKS`), which Linux has not enforced since 2.4.25. Every process may
-//!   read the limits of others. A process may lower its limit, and so lose the mark, but it can neither raise it without
-//!   `CAP_SYS_RESOURCE` nor hide that it was lowered.
+//!   read the limits of others. A process may lower its limit, and so lose the mark, but the lower value shows this,
+//!   and without `CAP_SYS_RESOURCE` the process cannot raise the limit.
 //!
 //! Both contain the *owner*: the process folder of the worker in the storage. The root of the storage is identified by
 //! device and inode: workers in several containers may have the same path for different folders.
@@ -86,9 +86,9 @@ impl MarkOwner {
     }
 }
 
-/// The commands of this process that have not ended.
+/// The running commands of this process.
 ///
-/// In one place for all engines of this process: each must recognize the commands of the others.
+/// Shared by all engines of this process, because each must recognize the commands of the others.
 static COMMANDS: Mutex<Commands> = Mutex::new(Commands {
     leaders: BTreeMap::new(),
     next_serial: 0,
@@ -103,14 +103,14 @@ struct Commands {
 /// The state of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommandState {
-    /// It has ended, or belongs to another process.
+    /// The command has ended, or belongs to another process.
     Unknown,
     Starting,
-    /// It runs, and its first process has this pid.
+    /// The command runs, and its first process has this pid.
     Running(i32),
 }
 
-/// The marks of a command. They are in use until this is dropped.
+/// The marks of a command, which are in use until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct CommandMark {
     /// The value of [`TASK_VARIABLE`].
@@ -195,7 +195,7 @@ impl Drop for CommandMark {
     }
 }
 
-/// The process folders of a storage whose workers live.
+/// The process folders of a storage whose workers are alive.
 #[derive(Debug)]
 pub(crate) struct LiveOwners {
     root: StorageRoot,
@@ -206,7 +206,7 @@ pub(crate) struct LiveOwners {
 impl LiveOwners {
     /// Lists the process folders below `root`, except `dead` ones.
     ///
-    /// Opening a storage removes the folders of dead workers, so that a missing folder belonged to a dead worker.
+    /// Opening a storage removes the folders of dead workers, so a missing folder belonged to a dead worker.
     pub(crate) fn below(root: &Path, dead: &[&OsStr]) -> io::Result<Self> {
         let names = fs::read_dir(root)?.map(|entry| entry.map(|entry| entry.file_name()));
         let mut folders = names.collect::<io::Result<BTreeSet<_>>>()?;
@@ -246,7 +246,7 @@ fn folder_hash(folder: &OsStr) -> u64 {
     hash(folder.as_encoded_bytes(), FOLDER_BITS)
 }
 
-/// Returns a hash that all processes and versions compute alike: FNV-1a, cut to some bits.
+/// Returns a hash that is the same in all processes and versions: FNV-1a, cut to some bits.
 fn hash(bytes: &[u8], bits: u32) -> u64 {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

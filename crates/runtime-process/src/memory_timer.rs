@@ -8,7 +8,7 @@ use crate::high_memory::HighMemory;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MachineMemory {
     pub(crate) total: u64,
-    /// The memory that programs can still get without swapping.
+    /// The memory that programs can still allocate without swapping.
     pub(crate) available: u64,
 }
 
@@ -20,13 +20,13 @@ impl HighMemory {
         percent > max && memory.available < self.min_available
     }
 
-    /// Returns the least memory of a command that is worth ending.
+    /// Returns the minimum memory of a command that may be ended.
     pub(crate) fn min_use(&self) -> u64 {
         self.min_available / 10
     }
 }
 
-/// Measures for how long the memory has been low.
+/// Measures the duration of low memory.
 #[derive(Debug, Default)]
 pub(crate) struct HighMemoryTimer {
     since: Option<Instant>,

@@ -15,19 +15,19 @@ pub(crate) struct ProcessPayload {
     /// Environment variables.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// The memory of all processes of a command together, such as `512 MiB`; at least 16 MiB, at most and by default the
-    /// limit of the worker.
+    /// The memory of all processes of a command together, such as `512 MiB`; at least 16 MiB. The worker's limit is the
+    /// maximum and the default.
     #[serde(default, with = "ByteSize")]
     pub(crate) max_memory: Option<u64>,
-    /// The number of processes and threads of a command together; at most and by default the limit of the worker.
+    /// The number of processes and threads of a command. The worker's limit is the maximum and the default.
     #[schemars(range(min = 1))]
     pub(crate) max_processes: Option<u64>,
-    /// The number of CPUs whose time all processes of a command together may use, such as 1.5; at most and by default
-    /// the limit of the worker.
+    /// The number of CPUs whose time all processes of a command together may use, such as 1.5. The worker's limit is
+    /// the maximum and the default.
     #[schemars(range(min = 0.01))]
     pub(crate) max_cpus: Option<f64>,
-    /// The disk space of the task's folder without caches, such as `10 GiB`; at least 1 MiB, at most and by default the
-    /// limit of the worker.
+    /// The disk space of the task's folder without caches, such as `10 GiB`; at least 1 MiB. The worker's limit is the
+    /// maximum and the default.
     #[serde(default, with = "ByteSize")]
     pub(crate) max_disk: Option<u64>,
 }

@@ -23,7 +23,8 @@ use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 use crate::walls::Walls;
 
-/// The number of connections to the proxies of a task, each of which is a descriptor of the worker. Others wait.
+/// The maximum number of connections to the proxies of a task, each of which uses a descriptor of the worker. Further
+/// connections wait.
 const MAX_PROXY_CONNECTIONS: usize = 256;
 
 /// Adds commands, variables, folders, files and proxies to a task before it starts.
@@ -105,8 +106,8 @@ impl ProcessSandboxBuilder {
         Ok(())
     }
 
-    /// Returns the folder of the task: the working directory of its commands, and the root of its artifacts. Behind
-    /// walls, the task sees it at the same path.
+    /// Returns the folder of the task: the working directory of its commands, and the root of its artifacts. With an
+    /// isolation, its path inside of the sandbox is the same.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.task.folder.path()
@@ -157,8 +158,8 @@ impl ProcessSandboxBuilder {
         self.task.folder.keep()
     }
 
-    /// Lets the commands help those of another builder: they start in its folder with its `HOME`, and are not ended when
-    /// the memory of the machine is low.
+    /// Marks the commands as helpers of those of another builder: they start in the folder of the other task with its
+    /// `HOME`, and are not ended when the memory of the machine is low.
     #[cfg(unix)]
     pub(crate) fn help(&mut self, other: &Self) {
         self.task.directory = Some(other.folder().to_owned());
@@ -173,7 +174,7 @@ impl ProcessSandboxBuilder {
         has.then_some(()).ok_or_else(|| capability.refusal())
     }
 
-    /// Serves the handlers to the task, on the loopback interface that it sees, at URLs that nothing else knows.
+    /// Serves the handlers to the task on the task's loopback interface, at URLs that only the task knows.
     async fn start_proxies(&mut self) -> Result<(), TaskError> {
         if self.proxies.is_empty() {
             return Ok(());
@@ -205,7 +206,7 @@ impl ProcessSandboxBuilder {
 
     /// Copies the requested inputs into the task's folder, after the disk space for all of them is reserved.
     ///
-    /// Continues on a blocking thread if the future is dropped; the folder is then removed after the copies.
+    /// If the future is dropped, the copies continue on a blocking thread, and the folder is removed afterwards.
     pub(crate) async fn copy_inputs(self) -> Result<Self, TaskError> {
         if !self.task.folder.has_copies() {
             return Ok(self);
@@ -242,7 +243,7 @@ impl fmt::Debug for ProcessSandboxBuilder {
     }
 }
 
-/// Prepares the walls around a task whose folder has its content.
+/// Prepares the walls around a task, whose folder is complete.
 async fn raise_walls(mut task: PreparedTask) -> Result<PreparedTask, TaskError> {
     if task.engine.walls.is_none() {
         return Ok(task);

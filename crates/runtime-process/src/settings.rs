@@ -29,11 +29,11 @@ pub(crate) struct EngineSettings {
     pub(crate) meminfo: PathBuf,
     pub(crate) isolation: TaskIsolation,
     pub(crate) network: TaskNetwork,
-    /// Files and folders that tasks behind walls see, in addition to the system folders.
+    /// Files and folders that are visible to isolated tasks, in addition to the system folders.
     pub(crate) visible_paths: Vec<PathBuf>,
-    /// Files and folders among them that they do not see.
+    /// Files and folders in visible folders that are hidden from isolated tasks.
     pub(crate) hidden_paths: Vec<PathBuf>,
-    /// The defaults of tasks, and the most that they may ask for.
+    /// The defaults for tasks, and the maximum values that payloads may ask for.
     pub(crate) limits: TaskLimits,
     #[cfg_attr(
         not(target_os = "linux"),

@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 /// Ends a start from another thread.
 ///
-/// The thread that starts a process is suspended until the program is executed. The new process itself announces its
-/// pid, in the memory that it shares.
+/// The thread that starts a process is suspended until the program is executed. Therefore the new process itself stores
+/// its pid, in the shared memory.
 #[derive(Debug, Default)]
 pub(crate) struct StartControl {
     /// The new process; 0 before it exists, and when it may be reaped.
@@ -27,7 +27,8 @@ impl StartControl {
 
     /// Announces the new process, which calls this. Returns `false` if the start was cancelled before.
     ///
-    /// Of this call and [`cancel`](Self::cancel), the later one sees what the earlier one stored.
+    /// If this call and [`cancel`](Self::cancel) are concurrent, the later one reads the value that the earlier one
+    /// stored.
     #[cfg(target_os = "linux")]
     pub(crate) fn announce(&self) -> bool {
         self.child.store(getpid().as_raw_nonzero().get(), SeqCst);
@@ -43,7 +44,7 @@ impl StartControl {
         }
     }
 
-    /// Returns when nothing will signal the process any more.
+    /// Returns when the process will no longer be signalled.
     #[cfg(target_os = "linux")]
     pub(crate) fn ended(&self) {
         let _signalling = self.signalling.lock();

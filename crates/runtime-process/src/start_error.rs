@@ -22,7 +22,7 @@ pub(crate) struct StartError {
 /// The step of a start that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StartStep {
-    /// Everything before the program is known: the new process, its control group, its standard files.
+    /// The creation of the process, with its control group and its standard files.
     Prepare,
     /// The change to the working folder.
     WorkingFolder,
@@ -58,13 +58,13 @@ impl StartError {
         Self { step, source }
     }
 
-    /// Returns whether the command is not to blame: the machine lacks processes, files or memory, or the process could
-    /// not be prepared.
+    /// Returns whether the machine caused the error, and not the command: it lacks processes, files or memory, or the
+    /// process could not be prepared.
     pub(crate) fn is_of_machine(&self) -> bool {
         self.step == StartStep::Prepare || is_resource_exhaustion(&self.source)
     }
 
-    /// Returns a sentence that says why the program could not be started, if its files show that.
+    /// Returns a sentence with the reason why the program could not be started, if its files show the reason.
     ///
     /// Blocks while it reads the program.
     pub(crate) fn explain(&self, origin: &ProgramOrigin) -> Option<String> {
@@ -117,7 +117,7 @@ fn find(program: &OsStr, folder: &Path, search_path: &OsStr) -> Option<PathBuf> 
     candidates.find(|path| fs::symlink_metadata(path).is_ok())
 }
 
-/// Explains why an existing file was not found: the kernel looked for another file that it names.
+/// Explains why the kernel did not find an existing file: the file refers to another file, which is missing.
 fn explain_missing(path: &Path) -> Option<String> {
     let Ok(metadata) = fs::metadata(path) else {
         return Some("it is a link to a file that does not exist".to_owned());

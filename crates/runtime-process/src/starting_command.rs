@@ -18,8 +18,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A command that is being started. The start is cancelled on drop.
 ///
-/// The kernel may take for ever to execute a program on a dead network file system. Neither a thread of the runtime
-/// nor the start of another command waits for it.
+/// The execution of a program on an unreachable network file system may never return. Neither a thread of tokio nor the
+/// start of another command waits for it.
 pub(crate) struct StartingCommand {
     control: Arc<StartControl>,
     start: JoinHandle<Result<Started, StartFailure>>,
@@ -29,14 +29,14 @@ pub(crate) struct StartingCommand {
 
 type Started = (CommandProcesses, OutputPump);
 
-/// A failed start, and its explanation for the author of the task.
+/// A failed start, with an explanation for the author of the task.
 pub(crate) struct StartFailure {
     pub(crate) error: StartError,
     pub(crate) reason: Option<String>,
 }
 
 impl StartFailure {
-    /// Looks for an explanation, on a thread that may block.
+    /// Searches an explanation, on a thread for blocking work.
     async fn explain(error: StartError, origin: ProgramOrigin) -> Self {
         let explain = move || Self {
             reason: error.explain(&origin),

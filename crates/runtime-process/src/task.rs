@@ -17,7 +17,7 @@ use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
 use crate::walls::TaskWalls;
 
-/// The commands of a task and everything that their processes start with.
+/// The commands of a task, and the data that the start of their processes needs.
 pub(crate) struct PreparedTask {
     pub(crate) context: TaskContext,
     /// The report of the task, which receives the resource usage of its commands.
@@ -36,8 +36,8 @@ pub(crate) struct PreparedTask {
     pub(crate) walls: Option<Arc<TaskWalls>>,
     /// The proxies of the task. They end with it.
     pub(crate) proxies: Vec<WebHook>,
-    /// The server of the proxies, if there are any. With a server for each task, no task can use up the connections of
-    /// another.
+    /// The server of the proxies, if there are any. Each task has a server, so that no task can exhaust the connections
+    /// of another.
     pub(crate) proxy_server: Option<Arc<LocalhostServer>>,
     /// Whether further commands may be started in the task.
     #[cfg_attr(
@@ -52,7 +52,7 @@ pub(crate) struct PreparedTask {
 }
 
 impl PreparedTask {
-    /// Returns a command of the task with everything that its start needs.
+    /// Returns a command of the task with all data that its start needs.
     pub(crate) fn prepare(&self, arguments: &[String]) -> PreparedCommand {
         let mut command = Command::new(&arguments[0]);
         command
@@ -74,7 +74,7 @@ impl PreparedTask {
     }
 }
 
-/// A command that is ready to start. It borrows nothing, since it is started on another thread.
+/// A command that is ready to start. It contains no references, because it is started on another thread.
 #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix tracks processes"))]
 pub(crate) struct PreparedCommand {
     pub(crate) command: Command,
@@ -87,7 +87,8 @@ pub(crate) struct PreparedCommand {
     pub(crate) log: LogDrain,
     pub(crate) limits: TaskLimits,
     pub(crate) walls: Option<Arc<TaskWalls>>,
-    /// The server of the task's proxies. Not counted: it ends with the task, even if this start hangs.
+    /// The server of the task's proxies. A weak reference, so that the server ends with the task even if this start
+    /// hangs.
     #[cfg_attr(
         not(all(
             target_os = "linux",

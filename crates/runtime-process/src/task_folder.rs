@@ -10,7 +10,7 @@ use runtime_worker::{ExtractError, FolderAccess};
 
 use crate::input_copy::{InputCopy, InputCopyError};
 
-/// The working directory of a task. It is removed when this and all that keep it are dropped.
+/// The working directory of a task. It is removed when this value and all other owners are dropped.
 #[derive(Debug)]
 pub(crate) struct TaskFolder {
     folder: Arc<TemporaryFolder>,

@@ -12,7 +12,7 @@ const MAX_SAMPLES: usize = 240;
 /// The number of samples before the latest one in a description.
 const DESCRIBED_SAMPLES: usize = 5;
 
-/// Samples of a command from its start to now, of limited number.
+/// A limited number of samples of a command, from its start to now.
 #[derive(Debug)]
 pub(crate) struct UsageCurve {
     samples: Vec<UsageSample>,
@@ -61,7 +61,7 @@ impl UsageCurve {
         self.latest.memory
     }
 
-    /// Returns the samples that are kept, and the latest one.
+    /// Returns the kept samples and the latest one.
     pub(crate) fn into_samples(mut self) -> Vec<UsageSample> {
         if self.skipped > 0 {
             self.samples.push(self.latest);

@@ -37,7 +37,7 @@ use crate::walls::{TaskWalls, Walls};
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &str = "/bin/sh";
 
-/// The processes of each sandbox in the control group of its command: the init process.
+/// The number of processes in the control group of a command that do not belong to the command: the init process.
 pub(crate) const INIT_PROCESSES: u64 = 1;
 
 /// A request to start another command behind the walls of a running one.
@@ -46,7 +46,7 @@ pub(crate) struct ExecRequest {
     pub(crate) reply: oneshot::Sender<Result<SandboxChild, BoxError>>,
 }
 
-/// A running command behind walls. All its processes are killed when this is dropped.
+/// A running command behind walls. All its processes are killed when this value is dropped.
 pub(crate) struct WalledCommand {
     child: SandboxChild,
     exit: Option<SandboxExit>,
@@ -170,7 +170,7 @@ impl WalledCommand {
         self.child.missing_limits()
     }
 
-    /// Returns explanations for the log of the command, which failed: the limits that it reached.
+    /// Returns explanations for the log of a failed command: the limits that it reached.
     pub(crate) fn explain_failure(&self, exit: Exit) -> Vec<String> {
         let group = self.exit.map(|exit| exit.cgroup).unwrap_or_default();
         let memory = self.oom.explanation(exit, group.oom_kills, &self.limits);
@@ -206,7 +206,7 @@ impl WalledStart<'_> {
         Err(start_error(error))
     }
 
-    /// Starts a program. The outer error is one of the preparation.
+    /// Starts a program. The outer error is one of the preparation, the inner error one of the start.
     async fn spawn(
         &self,
         program: &OsStr,
@@ -250,7 +250,7 @@ impl WalledStart<'_> {
         Ok(StdStream::File(file.into()))
     }
 
-    /// Returns the executable file that the kernel found for the program, which the task sees at the same path.
+    /// Returns the executable file that the kernel found for the program. Its path in the sandbox is the same.
     fn find_program(&self) -> Option<std::path::PathBuf> {
         let ProgramOrigin {
             program,

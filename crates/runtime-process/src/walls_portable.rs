@@ -1,4 +1,4 @@
-//! Walls on systems that do not have them: none can be asked for.
+//! Walls on systems without support for them: each setting for walls is an error.
 
 use runtime_core::TemporaryStorage;
 
@@ -6,7 +6,7 @@ use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::settings::EngineSettings;
 use crate::task_folder::TaskFolder;
 
-/// Walls were asked for.
+/// An isolation is configured.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the isolation of tasks needs Linux on x86-64 or AArch64; set it, and their network, to the default"

@@ -21,35 +21,36 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CommandsConfig {
-    /// The program that prepares a task, such as by starting a virtual machine. Unless it exits with 0, the run is an
-    /// internal error. Default: none.
+    /// The program that prepares a task, for example by starting a virtual machine. If its exit code is not 0, the run
+    /// ends with an internal error. Default: none.
     pub prepare: Vec<String>,
     /// The program that runs a task. Its exit code is that of the task. It is required.
     pub run: Vec<String>,
     /// The program that asks a running task to end, before `run` receives signals. Default: none.
     pub kill: Vec<String>,
-    /// The program that cleans up after each task that started, also if `prepare` or `run` failed, but not if the worker
-    /// died. Default: none.
+    /// The program that cleans up after each task that was started, even if `prepare` or `run` failed. It does not run
+    /// if the worker was killed. Default: none.
     pub cleanup: Vec<String>,
     /// The environment variables of all programs. Default: none.
     pub env: BTreeMap<String, String>,
-    /// The JSON schema of the payload: an object schema with `properties`. Either this or `payloadSchemaFile` is needed.
+    /// The JSON schema of the payload: an object schema with `properties`. Either this or `payloadSchemaFile` is
+    /// required.
     pub payload_schema: Option<Value>,
     /// A JSON file with the schema of the payload, of at most 1 MiB.
     pub payload_schema_file: Option<PathBuf>,
     /// The time that `run` has to exit after `SIGTERM`; `0 s` skips the signal. Default: 5 s.
     #[serde(with = "DurationText")]
     pub terminate_timeout: Duration,
-    /// The time that `cleanup` has before it is killed. That of a killed task has only what is left of the task's time, if
-    /// that is less. Default: 1 min.
+    /// The time after which `cleanup` is killed. When a task is killed, the time is also limited to the remaining time
+    /// of the kill. Default: 1 min.
     #[serde(with = "DurationText")]
     pub cleanup_timeout: Duration,
-    /// When the worker ends `run` because the memory of the machine runs out. The other programs are not ended.
+    /// The thresholds of the machine's memory at which the worker ends `run`. The other programs are not ended.
     pub abort_on_high_memory: HighMemory,
 }
 
 impl Default for CommandsConfig {
-    /// Returns the settings without programs and schema, which are no engine yet.
+    /// Returns settings without programs and schema, which are not sufficient for an engine.
     fn default() -> Self {
         Self {
             prepare: Vec::new(),

@@ -18,19 +18,19 @@ use crate::high_memory::HighMemory;
 use crate::kill_sequence::KillSequence;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 
-/// Runs tasks by programs of the operator, so that an engine needs no Rust.
+/// Runs tasks with programs of the operator, which can be written in any language.
 ///
-/// For each task, `prepare`, `run` and `cleanup` run in this order. If the worker stops the task, `kill` runs first, and
-/// then `run` receives signals. Each program starts in the folder of the task, reads the payload as JSON from its
-/// standard input, and writes to the log of the task. Processes that a program leaves are killed when it ends.
+/// For each task, `prepare`, `run` and `cleanup` run in this order. When the worker stops the task, it runs `kill`, and
+/// then sends signals to `run`. Each program starts in the folder of the task, reads the payload as JSON from its
+/// standard input, and writes to the log of the task. Processes that a program leaves running are killed when it ends.
 ///
 /// | variable | content |
 /// | --- | --- |
-/// | `TASK_ID`, `RUN_ID` | the run |
-/// | `HOME` | the folder of the task, unless the settings have another |
+/// | `TASK_ID`, `RUN_ID` | the ids of task and run |
+/// | `HOME` | the folder of the task, unless the settings contain another value |
 /// | `TASK_FOLDER` | the folder of the task, with its caches and inputs; artifacts are read from there |
 ///
-/// The programs run as the worker's user and without isolation. Let `run` isolate the task.
+/// The programs run as the worker's user and without isolation. To isolate tasks, let `run` do it.
 ///
 /// ```
 /// use runtime_process::CommandsConfig;
@@ -90,7 +90,7 @@ impl CommandsEngine {
     }
 }
 
-/// Neither proxies nor further commands: the task may run elsewhere, such as in a virtual machine.
+/// Without proxies and further commands, because the task may run elsewhere, such as in a virtual machine.
 const CAPABILITIES: [Capability; 3] =
     [Capability::EnvVars, Capability::Folders, Capability::Copies];
 
@@ -111,7 +111,7 @@ impl Engine for CommandsEngine {
     fn documentation(&self) -> Vec<Section> {
         vec![Section::new(
             "Programs",
-            "Programs of the operator of this worker run the task. Their output is in the task's log.",
+            "The operator of this worker provides programs that run the tasks. Their output is in the task's log.",
         )]
     }
 
@@ -175,7 +175,7 @@ impl CommandsBuilder {
         if program.is_empty() {
             return Ok(None);
         }
-        // With another folder, which distinguishes its processes from those of `run`.
+        // The builder has a separate folder, which distinguishes the processes of this program from those of `run`.
         let mut builder = self.processes.new_builder(&self.run, &CAPABILITIES).await?;
         builder.help(&self.builder);
         for (name, value) in &self.env {
@@ -213,7 +213,7 @@ impl SandboxBuilder for CommandsBuilder {
         let prepare = self.other(&programs.prepare).await?;
         let kill = self.other(&programs.kill).await?;
         let cleanup = self.other(&programs.cleanup).await?;
-        // Before `prepare`, which sees the inputs.
+        // Before `prepare`, which may read the inputs.
         let mut run = self.builder.copy_inputs().await?;
         run.input(self.payload.path());
         run.command(&programs.run)?;

@@ -22,13 +22,13 @@ pub(super) struct Stages {
     pub(super) cleanup: Option<ProcessSandboxBuilder>,
     pub(super) cleanup_timeout: Duration,
     pub(super) context: TaskContext,
-    /// The folder of the task. `cleanup` starts in it too, also after a `run` without a result.
+    /// The folder of the task. `cleanup` starts in it too, even if `run` returned no result.
     pub(super) folder: Arc<TemporaryFolder>,
     /// The standard input of the programs.
     pub(super) _payload: TemporaryFile,
 }
 
-/// The time at which a killed task must have ended; `None` while it may run.
+/// The time at which a killed task must have ended; `None` before the kill.
 type Deadline = watch::Receiver<Option<Instant>>;
 
 /// The end of a task. An error is stored as text, because each caller of `wait` gets a copy.
@@ -147,7 +147,7 @@ async fn clean_up(
     }
 }
 
-/// Waits for the end of the program `cleanup`, which it ends after the limit. Returns the reason of a failure.
+/// Waits for the end of the program `cleanup`, and ends it after the limit. Returns the reason of a failure.
 async fn problem_of_cleanup(
     sandbox: &dyn Sandbox,
     limit: Duration,
@@ -160,7 +160,7 @@ async fn problem_of_cleanup(
             Err(error) => Some(error_chain(&error)),
         },
         () = sleep(limit) => format!("it did not end within {limit:?}"),
-        // A task that is killed leaves only a part of its time.
+        // When the task is killed, only the rest of the kill's time is left for `cleanup`.
         () = killed_for(deadline, 1) => "the task was killed, and no time was left".to_owned(),
     };
     // The task ends after its last process.
@@ -208,7 +208,8 @@ async fn run_program(
     killed(sandbox.wait().await)
 }
 
-/// Waits until the task is killed and a part of the time that it then has has passed. The deadline may move meanwhile.
+/// Waits until the task is killed, and then for the `parts`-th part of the time until the deadline. The deadline may be
+/// moved during the wait.
 async fn killed_for(deadline: &mut Deadline, parts: u32) {
     // An error means that the sandbox was dropped, which aborts this.
     let _ = deadline.wait_for(Option::is_some).await;
@@ -221,7 +222,7 @@ async fn killed_for(deadline: &mut Deadline, parts: u32) {
     }
 }
 
-/// Returns the time that a killed task has left.
+/// Returns the remaining time of a killed task.
 fn remaining(deadline: &mut Deadline) -> Duration {
     let deadline = *deadline.borrow_and_update();
     deadline.map_or(Duration::ZERO, |deadline| {
@@ -234,7 +235,7 @@ fn killed(result: Result<Arc<dyn ResultSet>, TaskError>) -> Result<Arc<dyn Resul
     result.map(|result| Arc::new(KilledResult(result)) as Arc<dyn ResultSet>)
 }
 
-/// A result whose exit is a kill, even if the program exited by itself when it was asked to.
+/// A result whose exit is a kill, even if the program exited normally after `kill`.
 struct KilledResult(Arc<dyn ResultSet>);
 
 #[async_trait]

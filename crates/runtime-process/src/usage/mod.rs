@@ -1,7 +1,7 @@
 //! The resource usage of commands.
 //!
-//! A control group counts it exactly. The processes of the other commands are sampled, all in one pass, so that the cost
-//! does not grow with the product of commands and processes.
+//! A control group counts the usage exactly. Without a group, the processes of a command are sampled. One pass samples
+//! the processes of all commands, so the cost does not grow with the product of commands and processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::proc::{self, DiskIo, ProcStat, ProcessKey};
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// The minimum ratio of a delay and the duration of the pass before it: passes take at most half a percent of a core,
-/// however many processes there are.
+/// The minimum ratio of a delay to the duration of the pass before it: passes take at most half a percent of a core,
+/// for any number of processes.
 const MIN_DELAY_RATIO: u32 = 200;
 
 /// Clock ticks per second in `/proc`: the ABI constant `USER_HZ`, 100 on all architectures that Rust supports.
@@ -35,7 +35,7 @@ const TICKS_PER_SECOND: u32 = 100;
 #[cfg(target_os = "linux")]
 const BLOCK_BYTES: u64 = 512;
 
-/// Samples the usage of running commands. It does nothing while there are none.
+/// Samples the usage of running commands. It is inactive while no commands run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UsageSampler(Arc<Shared>);
 
@@ -51,12 +51,12 @@ struct Shared {
 struct State {
     /// The sampled commands by their sessions.
     sessions: BTreeMap<i32, SessionSamples>,
-    /// The task that makes passes, and the time of the next one.
+    /// The tokio task for the passes, and the time of the next pass.
     passes: Option<(JoinHandle<()>, Instant)>,
 }
 
-/// Processes that are in no sampled session. They are not read again: a process can only move to a new session, which
-/// it leads.
+/// Processes outside of all sampled sessions. They are not read again, because a process can only move to a new
+/// session, which it leads.
 type Others = BTreeSet<ProcessKey>;
 
 /// The usage of a running command.
@@ -135,8 +135,9 @@ impl Drop for CommandUsage {
 
 /// Returns the usage of a child that has ended, and of the processes that it has waited for.
 ///
-/// This is less than the usage of the command: the process may not have waited for others. Its memory is not known: the
-/// count of the kernel includes that of the worker, which it borrowed before it executed its program.
+/// This may be less than the usage of the command, because the process may not have waited for all of its children. The
+/// memory is unknown: the count of the kernel includes the worker's memory, which the process used before it executed
+/// its program.
 #[cfg(target_os = "linux")]
 fn usage_of_ended(pid: i32) -> Usage {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();

@@ -1,8 +1,8 @@
 //! Starts a process that shares the worker's memory until it executes its program, as `vfork` does.
 //!
-//! A fork copies the page tables of the worker, which then faults on each page that it writes next. For a short
-//! task this cost more than everything else. `posix_spawn` shares memory too, but cannot run our code in the new
-//! process, which has to join a control group before its program runs. See
+//! A fork copies the page tables of the worker, which then has a page fault at each page that it writes next. For a
+//! short task, this took longer than all other steps. `posix_spawn` shares memory too, but cannot run our code in the
+//! new process, which has to join a control group before its program runs. See
 //! `docs/decisions/0021-processes-borrow-memory.md`.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
@@ -40,11 +40,11 @@ const REPORT_LEN: usize = 2 * size_of::<c_int>();
 
 /// Starts `command` with `files` as standard input, output and error, which are above 2. Returns when its program runs.
 ///
-/// Blocks as long as the kernel needs to execute the program, which may be for ever if the program is on a dead network
-/// file system. `control` then ends the start.
+/// Blocks until the kernel has executed the program. If the program is on an unreachable network file system, this may
+/// never happen; `control` then ends the start.
 ///
-/// Only program, arguments, variables and working directory of the command are used. The program sees the
-/// variables that are set there and no others, has no other open files, and starts with default signal handling.
+/// Of the command, only program, arguments, variables and working directory are used. The program has only these
+/// variables and files, and starts with default signal handling.
 ///
 /// `prepare` runs in the new process before the program. It shares memory with the running threads of this process,
 /// so it may only make system calls: it must not take locks, allocate or panic.
@@ -203,8 +203,9 @@ impl<'a, P: FnMut() -> io::Result<()>> ChildSetup<'a, P> {
         signals::unblock_all().map_err(prepare)
     }
 
-    /// Closes everything but the standard files and the report, before anything that may hang: as long as this process
-    /// has copies of them, the reports of other starts do not end and the locks of control groups are not released.
+    /// Closes all descriptors except for the standard files and the report, before any step that may hang: while this
+    /// process has copies of them, the reports of other starts do not end and the locks of control groups are not
+    /// released.
     fn close_other_files(&mut self) -> io::Result<()> {
         if self.report != REPORT {
             duplicate(self.report, REPORT, libc::O_CLOEXEC)?;

@@ -15,14 +15,14 @@ use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::settings::EngineSettings;
 use crate::task_folder::TaskFolder;
 
-/// The file with the addresses of name servers, often a link to a folder that tasks do not see.
+/// The file with the addresses of name servers, often a link to a folder that is invisible to tasks.
 const RESOLVER_FILE: &str = "/etc/resolv.conf";
 
-/// The file in which systemd's resolver lists the name servers that it asks.
+/// The file in which systemd's resolver lists its upstream name servers.
 const UPSTREAM_RESOLVER_FILE: &str = "/run/systemd/resolve/resolv.conf";
 
-/// The port of proxies in the network of a command. Commands have no right to listen on a port below 1024, so none of their
-/// servers needs it.
+/// The port of proxies in the network of a command. Commands may not listen on ports below 1024, so this port cannot
+/// conflict with their servers.
 const PROXY_PORT: u16 = 80;
 
 /// The walls of an engine, which this machine can have.
@@ -32,7 +32,7 @@ pub(crate) struct Walls {
     /// The files of the machine that all tasks see.
     view: FileView,
     network: TaskNetwork,
-    /// The reason why the worker cannot listen in the network of tasks, if it was tried in vain.
+    /// The reason why the worker cannot listen in the network of tasks, if the test failed.
     no_proxies: Option<SpawnError>,
 }
 
@@ -87,7 +87,7 @@ impl Walls {
         }))
     }
 
-    /// Raises the walls once, in a folder of the storage. Returns `None` if tasks run without walls.
+    /// Tests the walls by raising them, in a folder of the storage. Returns `None` if tasks run without walls.
     pub(crate) async fn prepare(
         settings: &EngineSettings,
         storage: &TemporaryStorage,
@@ -117,7 +117,7 @@ impl Walls {
         Ok(Some(walls))
     }
 
-    /// Returns the port on which the commands of a task find its proxies, if that is not the network of the machine.
+    /// Returns the port of a task's proxies in the network of its commands, unless they use the network of the machine.
     pub(crate) fn proxy_port(&self) -> Option<u16> {
         (self.network != TaskNetwork::Host).then_some(PROXY_PORT)
     }
@@ -135,7 +135,8 @@ impl Walls {
         Ok(())
     }
 
-    /// Returns the walls around a task with this folder, and gives its user the files. Blocks while it visits them.
+    /// Returns the walls around a task with this folder, and changes the owner of the files to the task's user. Blocks
+    /// while it visits the files.
     pub(crate) fn around(&self, folder: &TaskFolder) -> Result<TaskWalls, AroundError> {
         let user = self.isolation.lease_user()?;
         let mut view = self.view.clone();
@@ -197,7 +198,7 @@ pub(crate) struct TaskWalls {
 }
 
 impl TaskWalls {
-    /// Returns whether the task sees a file. Links are followed, and a missing target is not seen.
+    /// Returns whether a file is visible to the task. Links are followed; a link without a target is not visible.
     pub(crate) fn show(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
     }

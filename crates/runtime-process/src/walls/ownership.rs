@@ -15,12 +15,12 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Changes the owner of a folder and everything in it to a user and its group. Links are not followed. Blocks.
+/// Changes the owner of a folder and its contents to a user and its group. Links are not followed. Blocks.
 ///
-/// Only entries with another owner are changed. No process of a task may run that can change the folder.
+/// Only entries with another owner are changed. During the call, no process of a task may be able to change the folder.
 ///
-/// Earlier tasks may have nested folders deeper than paths, descriptors or the stack permit, so only one folder is open
-/// at a time, and the next one is opened from there.
+/// Earlier tasks may have created deeper folders than paths, descriptors or the stack permit. Therefore only one folder
+/// is open at a time, and the next folder is opened relative to it.
 pub(super) fn give_to(folder: &Path, user: u32) -> io::Result<()> {
     let mut open = openat(CWD, folder, OPEN_FOLDER, Mode::empty())?;
     let stat = fstat(&open)?;
