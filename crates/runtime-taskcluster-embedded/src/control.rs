@@ -1,6 +1,7 @@
 //! The control endpoint: faults and clock for programs in other languages.
 //!
-//! It requires no credentials: every process on this machine may use it, but no page of another site.
+//! It requires no credentials: every process on this machine may use it. Requests by web pages of other sites are
+//! refused.
 //!
 //! * `POST /control/faults` with a [`FaultRule`] injects a fault, `GET` lists the rules with their
 //!   hits, and `DELETE` removes all.
@@ -80,7 +81,7 @@ fn clock(context: &ServerContext) -> Value {
 }
 
 fn advance(context: &ServerContext, change: ClockChange) -> Result<Value, RequestError> {
-    // Fails for negative numbers: timers that have run cannot be undone.
+    // Fails for negative numbers, because timers that have run cannot be undone.
     let by = Duration::try_from_secs_f64(change.advance)
         .map_err(|error| RequestError::input(error.to_string()))?;
     context.advance(by);

@@ -16,7 +16,7 @@ use crate::state::State;
 /// The folder of a server.
 #[derive(Debug)]
 pub(crate) enum DataFolder {
-    /// Has only uploaded files, and is removed on drop.
+    /// A folder that contains only uploaded files, and is removed on drop.
     Temporary(TempDir),
     /// A folder of the user, with the state and the uploaded files.
     Permanent { blobs: PathBuf, journal: PathBuf },
@@ -33,7 +33,7 @@ impl DataFolder {
         let blobs = folder.join("artifacts");
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
-        // Artifacts may be private. The folder itself may be one that others use.
+        // Artifacts may be private. The permissions of the folder itself are not changed, because others may use it.
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&blobs)?;
@@ -71,7 +71,7 @@ fn remove_unknown(folder: &Path, state: &State) -> io::Result<()> {
     let known: HashSet<&OsStr> = state.blobs.file_names().collect();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        // Only names of this server: the folder may have files of the user.
+        // Only files with names of this server, because the folder may contain files of the user.
         let is_blob = name.to_str().is_some_and(is_slugid);
         if is_blob && !known.contains(&*name) {
             fs::remove_file(folder.join(name))?;

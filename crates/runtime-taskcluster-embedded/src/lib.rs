@@ -1,8 +1,8 @@
 //! An embedded Taskcluster: stateful, over HTTP on 127.0.0.1, for tests and development.
 //!
-//! [`Taskcluster`] implements the protocols of a real deployment: it verifies Hawk signatures,
-//! enforces scopes, expires claims and accepts uploads to signed URLs. Methods that it does not
-//! implement answer 404 and say so.
+//! [`Taskcluster`] implements the protocols of a real deployment: it verifies Hawk signatures, enforces scopes, expires
+//! claims and accepts uploads to signed URLs. A call of a method that is not implemented is answered with status 404
+//! and an explanation.
 //!
 //! | to | use |
 //! | --- | --- |
@@ -37,10 +37,10 @@
 //!
 //! # Limitations
 //!
-//! Without [`data_dir`](TaskclusterBuilder::data_dir), the state is in memory and lost when the server stops. There is no Pulse, no GitHub service and
-//! no provisioning of workers. Responses are not compressed. Signatures are compared with the system
-//! time, everything else with the clock of the [`Taskcluster`]. A signature must have a nonce, but a
-//! repeated one is accepted.
+//! Without [`data_dir`](TaskclusterBuilder::data_dir), the state is in memory and lost when the server stops. Pulse,
+//! the GitHub service and the provisioning of workers are missing. Responses are not compressed. The times of
+//! signatures are compared with the system clock, all other times with the clock of the [`Taskcluster`]. A signature
+//! must have a nonce, but a repeated nonce is accepted.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,7 +1,8 @@
-//! Keeps web pages of other sites from the pages and the control endpoint, which need no credentials.
+//! Protects the pages and the control endpoint, which need no credentials, from requests by web pages of other sites.
 //!
-//! A browser sends requests of any page to any address, also to this machine. The page may not read the responses, but the
-//! requests have an effect. If the name of the site resolves to this machine (DNS rebinding), the page reads them as well.
+//! A browser sends requests of any page to any address, including this machine. The page cannot read the responses, but
+//! the requests have an effect. If the name of the site resolves to this machine (DNS rebinding), the page can read the
+//! responses as well.
 
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, Method, Request};
@@ -11,7 +12,7 @@ use crate::request::{header_text, is_json, split_host};
 /// The names of this machine, which no other site can have.
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Fails if the request is for another name, which a site may resolve to this machine.
+/// Fails if the request is for another host name, which may be a site that resolves to this machine.
 pub(crate) fn check_host(root_url: &str, headers: &HeaderMap) -> Result<(), String> {
     let host = header_text(headers, HOST).unwrap_or_default();
     if is_own_host(root_url, host) {
@@ -36,7 +37,8 @@ pub(crate) fn check_sender<B>(root_url: &str, request: &Request<B>) -> Result<()
             return Err("pages of other sites may not use this endpoint".to_owned());
         }
     }
-    // A browser asks the server before it sends this content type to another site, and the server never agrees.
+    // Before a browser sends this content type to another site, it asks the server for permission, which this server
+    // never grants.
     if request.method() == Method::POST && !is_json(header_text(headers, CONTENT_TYPE)) {
         return Err("the payload must have the content type `application/json`".to_owned());
     }

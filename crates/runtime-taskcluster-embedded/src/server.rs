@@ -56,8 +56,8 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<ServerContext>) {
 }
 
 async fn serve_connection(stream: TcpStream, context: Arc<ServerContext>) {
-    // Responses are small and written at once: Nagle's algorithm would only delay them. A failure
-    // to disable it costs time and nothing else.
+    // Responses are small and written at once: Nagle's algorithm would only delay them. If it cannot be disabled,
+    // responses are slower.
     let _ = stream.set_nodelay(true);
     let (reset, stopping) = (ResetFlag::default(), context.stopping.clone());
     let stream = ResettableStream {
@@ -70,7 +70,7 @@ async fn serve_connection(stream: TcpStream, context: Arc<ServerContext>) {
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // Errors are ignored: the client closed the connection, or a fault was injected.
+    // Errors are ignored, because the client closed the connection or a fault was injected.
     tokio::select! {
         _ = connection.as_mut() => return,
         () = stopping.cancelled() => {}
@@ -110,7 +110,7 @@ impl Endpoint {
             Self::Api(route) => Some(route.full_name()),
             Self::Store(name) => Some((*name).to_owned()),
             Self::Control | Self::Other => None,
-            // Pages are outside of the API: they have no fault rules and none of its headers.
+            // Pages are not part of the API: they have no fault rules and no headers of the API.
             #[cfg(feature = "pages")]
             Self::Page => None,
         }
@@ -169,7 +169,7 @@ async fn dispatch(
     to_response(reply, trace_id)
 }
 
-/// Creates the 404 of the real services, with a hint that the method may exist there.
+/// Creates the 404 of the real services, with a note that a real service may have the method.
 fn not_implemented(verb: &Method, path: &str) -> Reply {
     let message = format!("`{verb} {path}` is not implemented by the embedded Taskcluster");
     refusal(StatusCode::NOT_FOUND, "Not found", &message)

@@ -84,7 +84,7 @@ impl FaultPlan {
     }
 }
 
-/// Reads up to this many bytes of a body, and returns the remaining body.
+/// Reads the given number of bytes of a body, and returns the remaining body.
 async fn read(mut body: Incoming, bytes: u64) -> Incoming {
     let mut read = 0;
     while read < bytes {
@@ -154,8 +154,7 @@ fn data(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
 
 /// Returns the error that makes hyper close the connection within a body.
 ///
-/// It yields first, so that hyper sends the bytes before it: an error that is ready at once makes
-/// hyper discard them.
+/// It yields first, so that hyper sends the preceding bytes; if the error were ready at once, hyper would discard them.
 async fn abort_body() -> io::Result<Bytes> {
     tokio::task::yield_now().await;
     Err(InjectedReset.into())

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 /// | `status` | `status`; `retryAfter`, in seconds, default: no header | no | an error of the service |
 /// | `html` | `status` | no | a page like that of a load balancer |
 /// | `reset` | `after`, in bytes of the request, default 0 | no | a connection reset |
-/// | `stall` | `after`, in bytes of the request, default 0 | no | nothing, and the connection stays open |
+/// | `stall` | `after`, in bytes of the request, default 0 | no | no response, and the connection stays open |
 /// | `lost-response` | | yes | a connection reset |
 /// | `latency` | `millis` | yes | the response, later |
 /// | `truncate` | `after`, in bytes of the response | yes | the start of the response, then the connection closes |
-/// | `stall-body` | `after`, in bytes of the response | yes | the start of the response, then nothing |
+/// | `stall-body` | `after`, in bytes of the response | yes | the start of the response, then no more data |
 /// | `slow` | `bytesPerSecond` | yes | the response, slowly |
 /// | `expired-url` | | yes | URLs that have expired |
 /// | `expired-credentials` | | yes | credentials that have expired |
@@ -96,9 +96,9 @@ pub enum Fault {
 /// | `skip` | the number of calls that succeed before the first failure | 0 |
 /// | `path` | a text that the decoded path of the request must contain, such as an artifact name | any path |
 ///
-/// Methods have the names of the official references, for example `queue.claimWork` or
-/// `purge-cache.purgeRequests`; those of the S3-like store are `s3.put` and `s3.get`. A trailing `*`
-/// matches any suffix. A rule whose method does not exist is an error.
+/// Methods have the names of the official references, for example `queue.claimWork` or `purge-cache.purgeRequests`;
+/// those of the artifact storage are `s3.put` and `s3.get`. A trailing `*` matches any suffix. A rule whose method does
+/// not exist is an error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {

@@ -26,7 +26,7 @@ impl InjectedFault {
 #[derive(Debug)]
 struct ActiveRule {
     rule: FaultRule,
-    /// The number of matching calls, with the skipped ones.
+    /// The number of matching calls, including the skipped ones.
     calls: u32,
     hits: Arc<AtomicU32>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct FaultPlan {
     fault: Option<Fault>,
 }
 
-/// Faults that only the handler of a method can commit.
+/// Faults that only the handler of a method can apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HandlerFaults {
     pub(crate) expired_urls: bool,
@@ -62,7 +62,7 @@ pub(crate) struct HandlerFaults {
 }
 
 impl FaultPlan {
-    /// Returns the faults that the handler has to commit.
+    /// Returns the faults that the handler has to apply.
     pub(crate) fn handler_faults(&self) -> HandlerFaults {
         HandlerFaults {
             expired_urls: self.fault == Some(Fault::ExpiredUrl),
@@ -98,8 +98,8 @@ impl FaultRules {
 
     /// Counts a call with the rules that match it, and returns the faults to apply.
     ///
-    /// All latencies add up. Of the other faults only the first applies, and a rule that another
-    /// one shadows does not count the call.
+    /// All latencies are added. Of the other faults, only the first one applies, and the other rules do not count the
+    /// call.
     pub(crate) fn plan(&self, method: &str, path: &str) -> FaultPlan {
         let mut plan = FaultPlan::default();
         let mut rules = self.0.lock();

@@ -1,7 +1,7 @@
 //! Batches of records, as they are written.
 //!
-//! A record is a line `<table> TAB <key> TAB <value>`. Key and value are JSON, which has no raw tabs and line breaks. The
-//! value is empty if the entity was removed. The line `commit TAB <checksum>` ends a batch.
+//! A record is a line `<table> TAB <key> TAB <value>`. Key and value are JSON, which contains no unescaped tabs and
+//! line breaks. The value is empty if the entity was removed. The line `commit TAB <checksum>` ends a batch.
 
 use std::{fmt, io};
 
@@ -11,7 +11,8 @@ use serde::Serialize;
 /// The start of the line that ends a batch.
 pub(super) const COMMIT_START: &[u8] = b"commit\t";
 
-/// The longest line, in bytes. Payloads have at most 10 MiB, which the format of numbers can multiply.
+/// The maximum length of a line, in bytes. Payloads have at most 10 MiB, but may be longer in the journal, which
+/// formats numbers differently.
 pub(super) const MAX_LINE_LEN: usize = if cfg!(test) { 1024 } else { 256 * 1024 * 1024 };
 
 /// The position of a value in the file.
@@ -22,7 +23,7 @@ pub(crate) struct Span {
     pub(crate) len: u32,
 }
 
-/// Records to write at once.
+/// Records that are written together.
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     /// The position of the batch in the file.
@@ -59,7 +60,7 @@ impl Batch {
         self.end_record(record, start)
     }
 
-    /// Adds a value that is JSON already.
+    /// Adds a value in the form of JSON.
     pub(crate) fn copy(
         &mut self,
         table: &str,
@@ -98,7 +99,7 @@ impl Batch {
         let len = u32::try_from(self.bytes.len() - start).map_err(io::Error::other)?;
         self.bytes.push(b'\n');
         if self.bytes.len() - record > MAX_LINE_LEN {
-            // The next start would reject the whole journal.
+            // After a restart, the server would reject the whole journal.
             let problem = format!("a record has more than {MAX_LINE_LEN} bytes");
             return Err(io::Error::other(problem));
         }
@@ -123,7 +124,7 @@ impl Batch {
 }
 
 impl fmt::Debug for Batch {
-    /// Shows the size only: the records have secrets.
+    /// Shows only the size, because the records contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("start", &self.start)
@@ -132,7 +133,7 @@ impl fmt::Debug for Batch {
     }
 }
 
-/// Returns a checksum as it is in the file.
+/// Returns a checksum in the format of the file.
 pub(super) fn checksum_text(checksum: &Crc) -> String {
     format!("{:08x}", checksum.sum())
 }

@@ -1,9 +1,10 @@
 //! The journal: an append-only file with the state of the server, for restarts.
 //!
-//! Each change of the state is a batch of records; the last record of an entity is its value. A batch ends with a
-//! checksum, so that all of it is read after a crash, or nothing. The write returns before the call is answered. It is
-//! not synchronized to the disk: the kernel keeps it if the process is killed. A power cut may lose the last seconds, or
-//! leave a batch with a checksum that does not match, which is reported as damage.
+//! Each change of the state is a batch of records. The last record of an entity has its current value. A batch ends
+//! with a checksum, so that after a crash, it is read completely or not at all. The server writes a batch before it
+//! answers the call. Batches are not synchronized to the disk: they survive a kill of the process, but after a power
+//! cut, the batches of the last seconds may be missing. A batch may also have a wrong checksum then, which is reported
+//! as damage.
 
 mod batch;
 mod read;
@@ -22,7 +23,7 @@ pub(crate) const JOURNAL_FILE: &str = "journal";
 const HEADER: &[u8] = b"embedded Taskcluster journal 1\n";
 /// The size of the buffer for reads of the whole file, in bytes.
 const READ_BUFFER_SIZE: usize = 256 * 1024;
-/// The growth since the last rewrite below which the file is not rewritten, in bytes.
+/// The minimum growth since the last rewrite for another rewrite, in bytes.
 const MIN_GROWTH: u64 = 16 * 1024 * 1024;
 
 /// The reason why a journal could not be opened.
@@ -36,18 +37,18 @@ pub(crate) enum OpenJournalError {
     Damaged(#[from] DamagedJournal),
 }
 
-/// A journal that this process may write.
+/// An open journal, which is locked by this process.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
     file: Arc<File>,
     /// In bytes.
     len: u64,
-    /// The length that makes a rewrite worthwhile, in bytes.
+    /// The length at which the file is rewritten, in bytes.
     max_len: u64,
-    /// Whether a write has failed, so that the memory has changes that the file does not have.
+    /// Whether a write has failed, so that the memory contains changes that are not in the file.
     is_broken: bool,
-    /// Locked while the journal is open. Another file, since a rewrite replaces the journal.
+    /// Locked while the journal is open. It is a separate file, because a rewrite replaces the journal.
     _lock: File,
 }
 
@@ -65,11 +66,12 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         let path = folder.join(JOURNAL_FILE);
-        // The part of a rewrite during which the server was killed. If it stays, the next rewrite replaces it.
+        // The incomplete file of a rewrite during which the server was killed. If it cannot be removed, the next
+        // rewrite replaces it.
         let _ = fs::remove_file(new_path(&path));
         let file = options().create(true).open(&path)?;
         let contents = read::read(&mut BufReader::with_capacity(READ_BUFFER_SIZE, &file))?;
-        // Not before it was read: it may be a file of the user with the same name.
+        // Only after it was read, because it may be a file of the user with the same name.
         #[cfg(unix)]
         restrict(&file);
         let mut journal = Self {
@@ -92,7 +94,7 @@ impl Journal {
 
     /// Appends the records that `write` adds to a batch.
     ///
-    /// After an error, later ones are refused: they could follow an incomplete record, or be based on lost changes.
+    /// After an error, later batches are refused: they could follow an incomplete record, or depend on lost changes.
     pub(crate) fn append(
         &mut self,
         write: impl FnOnce(&mut Batch) -> io::Result<()>,
@@ -126,9 +128,10 @@ impl Journal {
         self.len > self.max_len
     }
 
-    /// Replaces the file by one with only the records that `write` adds to the [`Rewrite`].
+    /// Replaces the file by a new one with only the records that `write` adds to the [`Rewrite`].
     ///
-    /// After an error, the journal continues with its file, and a rewrite is due when that has doubled again.
+    /// After an error, the journal continues with the old file. The next rewrite is due when this file has doubled
+    /// again.
     pub(crate) fn rewrite(
         &mut self,
         write: impl FnOnce(&mut Rewrite) -> io::Result<()>,
@@ -142,7 +145,7 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                // What remains would take space on a disk that is probably full.
+                // The incomplete file would use space on a disk that is probably full.
                 let _ = fs::remove_file(path);
                 // The next attempt waits until the file has doubled again: on a full disk, each
                 // call would otherwise pay for a rewrite that fails.
@@ -192,7 +195,7 @@ pub(crate) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Writes the batch if it is large, so that the state is never in memory as a whole.
+    /// Writes the batch if it is large, so that the memory never contains a second copy of the whole state.
     pub(crate) fn flush_if_large(&mut self) -> io::Result<()> {
         const LARGE: usize = 1024 * 1024;
         if self.batch.size() > LARGE {
@@ -218,13 +221,13 @@ impl Rewrite {
 pub(crate) struct JournalReader(Arc<File>);
 
 impl JournalReader {
-    /// Calls a function with each entry and its value, in their order in the file.
+    /// Calls a function with each entry and its value, in the order of the file.
     pub(crate) fn for_each(
         &self,
         entries: &[Entry],
         mut apply: impl FnMut(&Entry, &[u8]) -> Result<(), DamagedJournal>,
     ) -> Result<(), OpenJournalError> {
-        // Reads all of the file, which is faster than a system call for each value.
+        // Reads the whole file, which is faster than a system call for each value.
         let mut file = BufReader::with_capacity(READ_BUFFER_SIZE, &*self.0);
         file.rewind()?;
         let (mut position, mut value) = (0, Vec::new());
@@ -251,18 +254,18 @@ impl JournalReader {
 
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    // Not `append`: on Windows, such a file cannot be cut.
+    // Not with `append`: on Windows, such a file cannot be truncated.
     options.read(true).write(true);
-    // The journal has access tokens and secrets.
+    // The journal contains access tokens and secrets.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
-/// Takes the rights of other users on a file that the server has not created, such as a restored copy.
+/// Removes the permissions of other users on a file that the server did not create, such as a restored copy.
 #[cfg(unix)]
 fn restrict(file: &File) {
-    // Fails on file systems without rights, where the journal is as private as its folder.
+    // Fails on file systems without permissions.
     let _ = file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
 }
 

@@ -9,7 +9,7 @@ use flate2::Crc;
 use super::batch::{COMMIT_START, MAX_LINE_LEN, Span, checksum_text};
 use super::{HEADER, OpenJournalError};
 
-/// A journal that is not as it was written.
+/// A damaged journal.
 #[derive(Debug, thiserror::Error)]
 #[error("damaged at byte {offset}: {problem}")]
 pub(crate) struct DamagedJournal {
@@ -60,12 +60,12 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
     let mut header = Vec::new();
     let is_complete = next_line(reader, 0, &mut header)?;
     if !is_complete && HEADER.starts_with(&header) {
-        // A new file, or one whose server was killed at once. Any other text is of somebody else.
+        // A new file, or one whose server was killed at once. A file with another text is not a journal.
         return Ok(contents);
     }
     check_header(&header)?;
     contents.committed_len = header.len() as u64;
-    // A batch as a whole, so that the many records that a later one replaces cost no allocation.
+    // Reads whole batches, so that records that later ones replace need no allocation.
     let (mut live, mut batch, mut line_starts) = (HashMap::new(), Vec::new(), Vec::new());
     loop {
         let line_start = batch.len();
@@ -92,7 +92,7 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
             line_starts.clear();
             batch.clear();
         } else {
-            // Now, because the last batch has no commit if its last line is damaged.
+            // Checked here, because the last batch has no commit if its last line is damaged.
             parse(line).map_err(|problem| DamagedJournal::new(position, problem))?;
             line_starts.push(line_start);
         }
@@ -129,7 +129,7 @@ fn add_record(
     Ok(())
 }
 
-/// Adds the line at a position with its end. Returns `false` at the end of the file, or if it ends within the line.
+/// Reads the line at a position, including its line break. Returns `false` if the file ends before or within the line.
 fn next_line(
     reader: &mut impl BufRead,
     position: u64,

@@ -1,4 +1,4 @@
-//! The state of all services, which one lock protects.
+//! The state of all services, protected by one lock.
 
 pub(crate) mod artifact;
 pub(crate) mod blobs;
@@ -51,7 +51,7 @@ use crate::slugid::token;
 
 /// The state of all services.
 ///
-/// Tables are stored in the journal. Everything else follows from the tasks, or is rebuilt as workers call.
+/// Tables are stored in the journal. The other fields are derived from the tasks, or are rebuilt when workers call.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tasks: Tasks,
@@ -120,7 +120,7 @@ impl State {
         }
     }
 
-    /// Returns a task, or the error that most methods answer for an unknown one.
+    /// Returns a task, or the error of most methods for an unknown task.
     pub(crate) fn task(&self, task_id: &str) -> Result<TaskRef<'_>, RequestError> {
         self.tasks
             .get(task_id)?

@@ -1,4 +1,4 @@
-//! The journal of the state: what a start reads from it, and what each change adds to it.
+//! The journal of the state: reads the state from it at start, and adds each change to it.
 
 use std::io;
 use std::path::Path;
@@ -75,7 +75,7 @@ impl State {
         self.link_unresolved(id);
     }
 
-    /// Adds a restored task to its queue and the timers, if it is in memory and so unresolved.
+    /// Adds a restored task to its queue and the timers, if it is unresolved and therefore in memory.
     fn link_unresolved(&mut self, id: &Arc<str>) {
         let delay = self.resolver_delay;
         let Some(task) = self.tasks.restored_mut(id) else {
@@ -104,7 +104,7 @@ impl State {
 
     /// Writes the changes since the last call to the journal, if there is one.
     ///
-    /// After an error, the journal has an earlier state than the memory.
+    /// After an error, the state in the journal is older than the state in memory.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         // Taken out, because writing borrows the journal and all tables at once.
         let Some(mut journal) = self.journal.take() else {
@@ -129,7 +129,8 @@ impl State {
                 let mut tables = tables.iter_mut();
                 tables.try_for_each(|table| table.write_all(rewrite))
             });
-            // An error is not one of the call: its changes are in the file that the journal keeps.
+            // An error does not affect the call, because its changes are in the old file, which the journal continues
+            // to use.
             self.tasks
                 .end_rewrite(rewritten.ok().map(|()| journal.reader()));
         }

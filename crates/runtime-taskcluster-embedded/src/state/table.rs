@@ -14,20 +14,20 @@ pub(super) trait Stored {
     /// Returns the name in the journal.
     fn name(&self) -> &'static str;
 
-    /// Adds an entity of the journal. Key and value are JSON.
+    /// Adds an entity that was read from the journal. Key and value are JSON.
     fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()>;
 
     /// Adds the entities that have changed and are not saved to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
 
-    /// Adds all entities to a new journal, which may not become the journal.
+    /// Adds all entities to the new file of a rewrite, which may still fail.
     fn write_all(&mut self, rewrite: &mut Rewrite) -> io::Result<()>;
 
-    /// Is called after the batch was written, or instead if there is no journal.
+    /// Marks all changes as saved. Called after the batch was written, or without a journal.
     fn changes_saved(&mut self);
 }
 
-/// A map whose changes are recorded. Reads are those of the map.
+/// A map whose changes are recorded.
 #[derive(Debug)]
 pub(crate) struct Table<K, V> {
     name: &'static str,
@@ -52,14 +52,14 @@ impl<K: Ord + Clone, V> Table<K, V> {
         }
     }
 
-    /// Returns an entity to change.
+    /// Returns an entity for a change.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let value = self.entries.get_mut(key)?;
         self.changed.insert(key.clone());
         Some(value)
     }
 
-    /// Returns an entity to change, and inserts it if necessary.
+    /// Returns an entity for a change, and inserts it if necessary.
     pub(crate) fn get_or_insert_with(&mut self, key: K, new: impl FnOnce() -> V) -> &mut V {
         self.changed.insert(key.clone());
         self.entries.entry(key).or_insert_with(new)

@@ -29,7 +29,7 @@ pub enum ReadArtifactError {
         source: RequestError,
     },
 
-    /// The artifact has no stored content, since it is a reference or an error.
+    /// The artifact has no stored content, because it is a reference or an error.
     #[error("artifact `{name}` is of type {storage_type} and has no stored content")]
     Elsewhere {
         /// The name of the artifact, after links were followed.
@@ -86,7 +86,7 @@ impl StoredArtifact {
 }
 
 impl Taskcluster {
-    /// Returns the artifacts of a run by name, with those that are not visible yet.
+    /// Returns the artifacts of a run by name, including those that are not visible yet.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ pub enum StartError {
         path: PathBuf,
         /// The position of the damaged record, in bytes.
         offset: u64,
-        /// What is wrong there.
+        /// The problem at this position.
         problem: String,
     },
 }
@@ -106,8 +106,9 @@ impl TaskclusterBuilder {
 
     /// Sets the address to listen on, which is part of the root URL. The default is 127.0.0.1.
     ///
-    /// Everyone who reaches the server can read everything and has all scopes: the pages and the control endpoint need no
-    /// credentials, and there is no TLS. They refuse requests that a browser sends for another site.
+    /// Everyone who can connect to the server has access to all data: the pages and the control endpoint need no
+    /// credentials, and there is no TLS. Pages and control endpoint refuse requests that a browser sends for another
+    /// site.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = address;
         self
@@ -127,7 +128,7 @@ impl TaskclusterBuilder {
 
     /// Sets the time that `claimWork` waits for a task. The default is 20 seconds.
     ///
-    /// It is measured in real time: advancing the clock does not end a poll.
+    /// It is measured in real time: a poll does not end when the clock is advanced.
     pub fn long_poll(mut self, wait: Duration) -> Self {
         self.settings.long_poll = wait;
         self
@@ -135,8 +136,8 @@ impl TaskclusterBuilder {
 
     /// Sets the delay between the expiry of a claim or deadline and its effect. The default is zero.
     ///
-    /// A real deployment checks for expired claims every 5 seconds and for deadlines every minute.
-    /// Until then it accepts late reports.
+    /// A real deployment checks for expired claims every 5 seconds and for deadlines every minute. Before the check, it
+    /// accepts late reports.
     pub fn resolver_delay(mut self, delay: Duration) -> Self {
         self.settings.resolver_delay = delay;
         self
@@ -150,18 +151,22 @@ impl TaskclusterBuilder {
         self
     }
 
-    /// Sets the folder for state and artifacts. The default is the memory, with a temporary folder for artifacts.
+    /// Sets the folder for state and artifacts. By default, the state is in memory, and artifacts are in a temporary
+    /// folder.
     ///
-    /// The next server with the same folder continues where this one ended, even if it was killed. Its root URL must be
-    /// the same for workers to continue, so set the [`port`](Self::port) as well. A change is written before its call is
-    /// answered, but not synchronized to the disk: a power cut may lose the last seconds, or damage the state so that the
-    /// next server does not start. Injected faults are lost, and the clock shows the system time again.
+    /// The next server with the same folder has the state of this server, even if this server was killed. Set the
+    /// [`port`](Self::port) as well: workers can continue only if the root URL stays the same. A change is written
+    /// before its call is answered, but not synchronized to the disk. After a power cut, the changes of the last
+    /// seconds may be missing, or the state may be damaged so that the next server does not start. After a restart,
+    /// injected faults are lost, and the clock shows the system time.
     ///
-    /// If a change cannot be stored, each later call to a service fails with the reason, and so do methods such as
-    /// [`Taskcluster::status`]. Those without a result, such as [`Taskcluster::set_secret`], do not report it.
+    /// If a change cannot be stored, each later call to a service fails with the reason, as do methods such as
+    /// [`Taskcluster::status`]. Methods without a result, such as [`Taskcluster::set_secret`], do not report the
+    /// failure.
     ///
-    /// The folder contains secrets and access tokens, also deleted ones until the state is rewritten. On Unix, only the
-    /// owner can read the state, if the file system has rights. Expired tasks and artifacts are never removed.
+    /// The folder contains secrets and access tokens, including deleted ones until the state is rewritten. On Unix,
+    /// only the owner can read the state, if the file system supports permissions. Expired tasks and artifacts are
+    /// never removed.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
@@ -171,8 +176,8 @@ impl TaskclusterBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the port is taken, if the folder cannot be opened or another server uses it, and if the stored state is
-    /// damaged.
+    /// Fails if the port is in use, if the folder cannot be opened or another server uses it, and if the stored state
+    /// is damaged.
     ///
     /// # Cancel safety
     ///

@@ -49,9 +49,9 @@ impl Taskcluster {
         self.context.clock.clone()
     }
 
-    /// Moves the clock forward, and returns after the claims and deadlines up to then have expired.
+    /// Moves the clock forward, and returns when all claims and deadlines before the new time have expired.
     ///
-    /// If that could not be stored, [`status`](Self::status) and the later calls fail.
+    /// If this could not be stored, [`status`](Self::status) and later calls fail.
     pub fn advance(&self, by: Duration) {
         self.context.advance(by);
     }
@@ -153,7 +153,7 @@ impl Taskcluster {
         status
     }
 
-    /// Injects a fault into calls until the rule is used up or cleared.
+    /// Injects a fault into calls until the number of calls of the rule is reached or the rule is removed.
     ///
     /// # Panics
     ///
@@ -184,7 +184,7 @@ impl Taskcluster {
     ///
     /// # Cancel safety
     ///
-    /// The server stops even if the future is dropped, a moment later.
+    /// If the future is dropped, the server stops nevertheless, a moment later.
     pub async fn stop(mut self) {
         self.context.stopping.cancel();
         for task in &mut self.background_tasks {

@@ -15,7 +15,7 @@ use crate::state::pools::PoolWorker;
 use crate::state::secrets::StoredSecret;
 use crate::time::{after, before};
 
-/// The time before now at which credentials start, for clients whose clock is behind.
+/// The interval between the start of credentials and their creation, for clients whose clock is behind.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 /// The lifetime of index entries, secrets and static workers.
 const ENTRY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,7 +31,7 @@ impl Taskcluster {
     ) -> Credentials {
         let now = self.context.now();
         let expires = after(now, lifetime);
-        // The queue may issue everything, since its client has the scope `*`.
+        // The queue may issue all scopes, because its client has the scope `*`.
         let issued = self.context.issue(
             IssuingService::Queue,
             client_id.to_owned(),
@@ -61,7 +61,8 @@ impl Taskcluster {
     ///
     /// # Panics
     ///
-    /// If the value has more than 100 nested levels, and the state is stored: it could not be read after a restart.
+    /// If the state is stored, and the value has more than 100 nested levels, so that it could not be read after a
+    /// restart.
     pub fn set_secret(&self, name: &str, value: Value) {
         assert!(
             !self.context.is_stored() || is_storable(&value),
@@ -92,7 +93,8 @@ impl Taskcluster {
     ///
     /// # Panics
     ///
-    /// If the configuration has more than 100 nested levels, and the state is stored: it could not be read after a restart.
+    /// If the state is stored, and the configuration has more than 100 nested levels, so that it could not be read
+    /// after a restart.
     pub fn set_worker_config(&self, worker_pool_id: &str, config: Value) {
         assert!(
             !self.context.is_stored() || is_storable(&config),
@@ -142,7 +144,7 @@ impl Taskcluster {
         })
     }
 
-    /// Quarantines a worker for the given time: it gets no tasks.
+    /// Quarantines a worker for the given time, during which it gets no tasks.
     pub fn quarantine_worker(
         &self,
         task_queue_id: &str,
