@@ -24,7 +24,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Takes credentials from a registration, from worker-runner, from the configuration or from environment variables.
+    /// Obtains credentials from a registration, from worker-runner, from the configuration or from environment
+    /// variables.
     pub(crate) async fn open(
         bootstrap: &Bootstrap,
         deployment: &TaskclusterDeployment,
@@ -44,8 +45,8 @@ impl Account {
         Ok(Self::fixed(static_credentials(bootstrap)?))
     }
 
-    /// Takes credentials from the state of a registration, from the configuration or from environment variables. Does not
-    /// register, which could disturb a running worker. `None` before the worker has credentials.
+    /// Obtains credentials from the state of a registration, from the configuration or from environment variables. It
+    /// does not register, because this could affect a running worker. `None` if the worker has no credentials yet.
     pub(crate) fn stored(
         bootstrap: &Bootstrap,
         deployment: &TaskclusterDeployment,
@@ -74,7 +75,7 @@ impl Account {
         }
     }
 
-    /// Starts with static credentials if there are any. Worker-runner sends new ones before those expire.
+    /// Starts with static credentials if there are any. Worker-runner sends new credentials before they expire.
     fn connect_worker_runner(bootstrap: &Bootstrap) -> Self {
         let cell = Arc::new(CredentialsCell::new(static_credentials(bootstrap).ok()));
         let credentials = cell.watch();
@@ -87,7 +88,8 @@ impl Account {
         }
     }
 
-    /// Adds the configuration of the worker pool, the secret of the pool, and all secrets to which they refer.
+    /// Adds the configuration of the worker pool, the secret of the pool, and all secrets that the configuration refers
+    /// to.
     ///
     /// Worker-runner reads the secret of the pool itself.
     pub(crate) async fn add_layers(

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 /// The arguments of the program. Its name and version are those of the application.
 ///
-/// Without a command, they are those of `run-task`.
+/// Without a command, they are the arguments of `run-task`.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
@@ -31,9 +31,10 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Print the documentation for authors of tasks as Markdown.
     Docs(DocsArgs),
-    /// Print a script for a shell that completes commands and options.
+    /// Print a shell script that completes commands and options.
     Completions(CompletionsArgs),
-    /// Run tasks on an embedded Taskcluster and print their results. The exit code is that of a single task.
+    /// Run tasks on an embedded Taskcluster and print their results. With a single task, the exit code is that of the
+    /// task.
     RunTask(TaskArgs),
     /// Run the worker with an embedded Taskcluster for other clients, until SIGTERM, SIGINT or SIGHUP.
     Dev(DevArgs),
@@ -65,8 +66,8 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     /// Returns the root URL of `--connect`.
     ///
-    /// The variable alone does not connect: it is often set for other clients, and no command may claim real tasks
-    /// unasked.
+    /// The variable alone has no effect: it is often set for other clients, and no command may claim real tasks without
+    /// an explicit option.
     pub(crate) fn root_url(&self) -> Result<String> {
         match &self.connect {
             Some(Some(root_url)) => Ok(root_url.clone()),
@@ -92,7 +93,8 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// The configuration is a file that worker-runner writes, with the path of another one in `configFile`.
+    /// The configuration file is the one that worker-runner writes; its key `configFile` is the path of the worker's
+    /// configuration.
     #[arg(long, requires = "config")]
     pub(crate) with_worker_runner: bool,
 
@@ -137,7 +139,7 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DocsArgs {
-    /// The configuration file (YAML, TOML or JSON) of the worker. By default that of an unconfigured one.
+    /// The configuration file (YAML, TOML or JSON) of the worker. By default, the worker has default settings.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -193,7 +195,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) capacity: u8,
 
-    /// The folder for caches and temporary files. By default a temporary folder that is removed at the end.
+    /// The folder for caches and temporary files. By default, a temporary folder that is removed at the end.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
 
@@ -206,8 +208,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "PORT")]
     pub(crate) status: Option<u16>,
 
-    /// The level of the worker's own log on standard error: error, warn, info, debug or trace. Default: info for a
-    /// worker that claims, error for one that runs the given tasks.
+    /// The level of the worker's log on standard error: error, warn, info, debug or trace. Default: info for `run`,
+    /// error for commands that run the given tasks.
     #[arg(long)]
     pub(crate) log_level: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The worker with everything that it needs, as configured.
+//! The assembly of the worker and its services, as configured.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::program::Program;
 use crate::progress::Progress;
 use crate::status::{Status, StatusObserver};
 
-/// The time at the end for readers to receive the rest of a live log, and for error reports to be delivered.
+/// The time limit at the end for readers to receive the rest of a live log, and for error reports to be delivered.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The inputs that depend on the deployment.
@@ -45,7 +45,7 @@ pub(crate) struct AppInputs {
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
     pub(crate) worker_runner: Option<WorkerRunner>,
-    /// Records why the worker stops.
+    /// Records the reason why the worker stops.
     pub(crate) cause: ExitCause,
     /// Watches for idle time.
     pub(crate) idle_stop: Option<IdleStop>,
@@ -53,7 +53,7 @@ pub(crate) struct AppInputs {
     pub(crate) cancel_poll: Option<Duration>,
 }
 
-/// A worker and the services that have to live as long as it does.
+/// A worker, and the services that must exist as long as the worker.
 pub(crate) struct App {
     pub(crate) worker: Worker,
     pub(crate) monitor: Monitor,
@@ -170,7 +170,8 @@ impl App {
         )
     }
 
-    /// Delivers the last error reports, metrics and traces, and stops the web hook server when readers of live logs had time to finish.
+    /// Delivers the last error reports, metrics and traces, and stops the web hook server after readers of live logs
+    /// had time to finish.
     pub(crate) async fn close(self) {
         tokio::join!(
             self.exports.stop(CLOSE_TIMEOUT),
@@ -250,7 +251,8 @@ fn build_worker(
         .plugin(usage))
 }
 
-/// Adds a plugin if the engine has the capabilities that it requires, without which the worker could not be built.
+/// Adds a plugin if the engine has the capabilities that the plugin requires. Without these, the worker could not be
+/// built.
 fn add_supported(
     worker: WorkerBuilder,
     engine: &dyn Engine,

@@ -51,8 +51,8 @@ impl Bootstrap {
         "registration",
     ];
 
-    /// Reads the part, with the identity of a machine in a cloud as its defaults. Fails as well for mistakes elsewhere that
-    /// no layer can mend.
+    /// Reads this part of the configuration, with the identity of a machine in a cloud as its defaults. Fails also for
+    /// mistakes in other parts that no layer can correct.
     pub(crate) async fn read(
         document: &mut ConfigDocument,
         engine: &dyn EngineSection,

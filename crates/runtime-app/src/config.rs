@@ -65,7 +65,7 @@ impl ConfigSource {
         }
     }
 
-    /// Returns the document, whose values from outside are resolved with the environment of the process.
+    /// Returns the document, with values of variables resolved from the environment of the process.
     pub(crate) fn document(&self) -> Result<ConfigDocument> {
         let document = match self {
             Self::File(file) => ConfigDocument::load(file)?,
@@ -147,7 +147,8 @@ impl Config {
         Ok(())
     }
 
-    /// Lets tasks fetch from this machine if the deployment is a test server on it. `print-config` shows it.
+    /// Permits tasks to fetch from this machine, if the deployment is a test server on this machine. `print-config`
+    /// shows the setting.
     pub(crate) fn allow_local_deployment(worker: &mut WorkerConfig) {
         let root_url = &worker.root_url;
         let is_local = LOCAL_HOSTS.into_iter().any(|host| {

@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::{machine_check, output, print, sources};
 
-/// The time that a stop leaves to calls that claim nothing.
+/// The maximum duration of calls without a claim after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Prints warnings, and returns an error with all failures.
@@ -95,7 +95,7 @@ pub(crate) async fn check(program: &Program, source: &ConfigSource) -> Result<()
 
 /// Renders the effective configuration.
 ///
-/// With `local`, or without credentials, it has no layers of the deployment.
+/// With `local`, or without credentials, the layers of the deployment are missing.
 pub(crate) async fn print_config(
     program: &Program,
     source: &ConfigSource,
@@ -115,8 +115,8 @@ pub(crate) async fn print_config(
 
 /// Returns the result of `work`, or `None` if it takes longer than [`STOP_TIMEOUT`] after a stop.
 ///
-/// Calls are retried for minutes, far longer than a stop may take. But a registration in flight gets the time
-/// to store its secret: without it, the worker could not register again.
+/// Calls are retried for minutes, much longer than a stop may take. A registration in flight still has time to store
+/// its secret, without which the worker could not register again.
 async fn until_stopped<T>(
     stop: &LifeCycleTracker,
     stage: StopStage,

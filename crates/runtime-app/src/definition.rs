@@ -29,7 +29,7 @@ pub(crate) struct Definition {
 /// The deployment and the queue in which the tasks are created.
 pub(crate) struct TaskTarget<'a> {
     pub(crate) root_url: &'a str,
-    /// The queue of all tasks. `None` for that of each definition.
+    /// The queue of all tasks. With `None`, each definition contains its queue.
     pub(crate) task_queue_id: Option<&'a str>,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration with the section of the engine, whose type only the program knows.
+//! The configuration with the section of the engine, whose type the program defines.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) trait EngineSection: Send + Sync {
     /// Returns the JSON schema of the configuration.
     fn schema(&self) -> Value;
 
-    /// Reports the mistakes of a configuration that no layer can mend.
+    /// Reports the mistakes of a configuration that no layer can correct.
     fn check(&self, document: &ConfigDocument) -> Result<()>;
 
     /// Reads a configuration. `web_hooks` replaces its section.

@@ -16,27 +16,27 @@
 //! }
 //! ```
 //!
-//! | command | what it does |
+//! | command | function |
 //! | --- | --- |
 //! | `run --config FILE` | claims tasks as configured, until it is stopped |
 //! | `check --config FILE` | checks configuration, root URL, clock, credentials, scopes and disk, with advice |
 //! | `print-config --config FILE` | prints the effective configuration with its layers, without secrets |
 //! | `schema` | prints the JSON schema of the configuration |
 //! | `docs` | prints the documentation for authors of tasks |
-//! | `run-task FILE` | runs a task on an embedded Taskcluster, and exits with its exit code |
+//! | `run-task FILE` | runs a task on an embedded Taskcluster, and exits with the task's exit code |
 //! | `dev` | runs the worker with an embedded Taskcluster, for other clients |
 //! | `completions SHELL` | prints a script that completes commands and options |
 //!
-//! The package also has the program `taskcluster-dev`, a Taskcluster for one machine that keeps its state; see
+//! The package also contains the program `taskcluster-dev`, a Taskcluster for one machine that keeps its state; see
 //! [`taskcluster_dev`].
 //!
-//! The [configuration](WorkerApp::engine) has the sections `worker`, `engine`, `webHooks` and `monitoring`, and
-//! `statusPort`. The engine defines the section `engine`, which is checked with the rest. Texts may refer to environment variables,
-//! files and secrets of Taskcluster, and the worker pool may override settings: see
-//! [`ConfigDocument`](runtime_worker::config::ConfigDocument).
+//! The configuration has the sections `worker`, `engine`, `webHooks` and `monitoring`, and the key `statusPort`. The
+//! program [defines](WorkerApp::engine) the type of the section `engine`, which is checked together with the others.
+//! Texts may refer to environment variables, files and secrets of Taskcluster, and the worker pool may override
+//! settings: see [`ConfigDocument`](runtime_worker::config::ConfigDocument).
 //!
-//! The crate only assembles the others; a program can use them directly instead. It is an application, so it reads the
-//! environment, installs the log of the process and listens to signals.
+//! This crate only assembles the other crates; a program can also use these directly. In contrast to the other crates,
+//! this one is an application: it reads the environment, installs the log of the process and listens to signals.
 
 mod account;
 mod args;

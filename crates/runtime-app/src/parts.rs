@@ -9,7 +9,7 @@ use runtime_core::Environment;
 use runtime_worker::config::WorkerConfig;
 use runtime_worker::{Engine, WorkerBuilder};
 
-/// Everything that engines and plugins may need when they are created.
+/// The parts of the worker that engines and plugins may need when they are created.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AppParts<'a> {

@@ -26,9 +26,10 @@ pub(crate) async fn documentation(
     Ok(app.worker.documentation(&title))
 }
 
-/// Creates a worker to ask its engine and plugins.
+/// Creates a worker that only returns information about its engine and plugins.
 ///
-/// It gets its own folder and no services, so that it does not disturb a worker that runs with the same configuration.
+/// It has a temporary folder and no services, so that it does not affect a worker that runs with the same
+/// configuration.
 pub(crate) async fn idle_app(
     program: &Program,
     (mut config, engine): (Config, EngineFactory),

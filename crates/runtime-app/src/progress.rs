@@ -23,9 +23,9 @@ pub(crate) struct Progress {
     to_stderr: bool,
     /// The names of unresolved tasks.
     names: Mutex<HashMap<Run, String>>,
-    /// `None` for a worker that runs without end and prints no summary.
+    /// `None` for a worker without a summary at the end.
     reports: Option<watch::Sender<Vec<TaskReport>>>,
-    /// The deployment with the pages of the tasks, unless it ends before a person can open them.
+    /// The deployment with the pages of the tasks. `None` if it ends before a person could open them.
     root_url: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use runtime_worker::observer::{Observer, TaskEvent};
 
 use crate::config::Config;
 
-/// The status page, which is served until this is dropped.
+/// The status page, which is served until this value is dropped.
 pub(crate) struct Status {
     hook: WebHook,
     health: Health,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use runtime_monitoring::Systemd;
 
-/// Reports that the worker is ready, and then at intervals that it is alive, if systemd has started it.
+/// If systemd has started the worker, notifies systemd that the worker is ready, and then at intervals that it is
+/// alive.
 pub(crate) fn notify() -> Result<Option<Systemd>> {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else {
         return Ok(None);

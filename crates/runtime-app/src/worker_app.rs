@@ -24,7 +24,7 @@ use crate::parts::{AddPlugin, AppParts};
 use crate::program::Program;
 use crate::{connect, local_tasks, output, print};
 
-/// The time for blocking calls to return when the work is done.
+/// The time limit for blocking calls to return at the end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A program that runs tasks in an engine. See [the crate](crate) for its commands.
@@ -64,8 +64,9 @@ impl WorkerApp {
     ///
     /// The function returns an engine, or a `Result` with one. An error ends the program.
     ///
-    /// The type of the section is that of the function's first argument. Its default applies if the configuration has no
-    /// section. Its schema is checked with the rest of the configuration, so `deny_unknown_fields` finds typing errors.
+    /// The first argument of the function has the type of the section. The default of this type applies if the
+    /// configuration has no such section. The section is checked with the rest of the configuration; with
+    /// `deny_unknown_fields`, unknown keys are errors.
     #[must_use]
     pub fn engine<C, R>(
         self,
@@ -106,18 +107,18 @@ impl<S> WorkerApp<S> {
         self
     }
 
-    /// Sets a function that ends what dead workers have left running. At the start, it is called with their folders below
-    /// the data folder, before these are removed. Default: none.
+    /// Sets a function that ends processes of dead workers' tasks. When a worker starts, the function is called with
+    /// the temporary folders of dead workers, before these folders are removed. Default: none.
     ///
-    /// For the process engine it is `ProcessEngine::kill_leftovers`.
+    /// The function of the process engine is `ProcessEngine::kill_leftovers`.
     #[must_use]
     pub fn end_leftovers(mut self, end: fn(&[&Path])) -> Self {
         self.end_leftovers = end;
         self
     }
 
-    /// Sets the names and definitions (YAML) of the tasks that run without arguments. Default: none, and the program then
-    /// prints its help.
+    /// Sets the names and definitions (YAML) of the tasks that run when the program is started without arguments.
+    /// Default: none; the program then prints its help.
     #[must_use]
     pub fn demo_tasks(mut self, tasks: &'static [(&'static str, &'static str)]) -> Self {
         self.demo_tasks = tasks;
@@ -129,7 +130,8 @@ impl WorkerApp<WithEngine> {
     /// Runs the program with the arguments of the process, and returns its exit code.
     ///
     /// Errors are written to standard error. The exit code is 0 for success, 1 for errors, 2 for wrong arguments. For
-    /// `run-task` with one failed task, it is the exit code of the task. A worker that stops on its own has the codes of generic-worker:
+    /// `run-task` with one failed task, it is the exit code of the task. If a worker stops for one of the following
+    /// reasons, the exit code is that of generic-worker:
     ///
     /// | code | cause |
     /// | --- | --- |
@@ -143,7 +145,7 @@ impl WorkerApp<WithEngine> {
         self.run_with(std::env::args_os())
     }
 
-    /// Runs the program with these arguments, of which the first is ignored.
+    /// Runs the program with the given arguments. The first one, the program's name, is ignored.
     #[must_use]
     pub fn run_with(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let command = Arguments::command()

@@ -8,17 +8,17 @@ use runtime_core::TaskId;
 
 /// The end of `--help`.
 const NOTES: &str = "\
-It prints the variables that clients need, and serves until SIGTERM, SIGINT or SIGHUP. Its root URL is also a page with
-tasks, queues and workers:
+The program prints the environment variables for clients, and runs until SIGTERM, SIGINT or SIGHUP. The root URL shows a
+page with tasks, queues and workers:
 
   (umask 077; taskcluster-dev --data ~/taskcluster > variables) &
   until [ -s variables ]; do sleep 0.1; done; . ./variables
   worker run --connect --task-queue-id demo/local &
   taskcluster-dev tasks create my-task.yml --follow
 
-It is for one machine. It trusts everyone who reaches its port: the page and /control need no credentials, there is no
-TLS, and the variables give all scopes. With --data, a restart continues with the same state and the same credentials.
-To move to a real deployment, set the variables to its root URL and credentials; `tasks` works with both.";
+The server is for one machine. It trusts everyone who can connect to its port: pages and /control need no credentials,
+there is no TLS, and the credentials have all scopes. With --data, state and credentials are the same after a restart.
+The commands `tasks` also work with a real deployment: set the variables to its root URL and credentials.";
 
 /// A Taskcluster for one machine: queue, index, artifacts, secrets, clients and worker pools, with its state in a folder.
 #[derive(Debug, Parser)]
@@ -33,15 +33,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
-    /// The folder with the state, which is created if necessary. By default the state is lost at the end.
+    /// The folder with the state, which is created if necessary. By default, the state is lost when the program ends.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
 
-    /// The port to listen on; 0 selects a free one. Workers find the server again after a restart on the same port.
+    /// The port to listen on; 0 selects a free one. After a restart, use the same port so that workers can continue.
     #[arg(long, default_value_t = 8640)]
     pub(super) port: u16,
 
-    /// The address to listen on, which is part of the root URL. Everyone who reaches it has all scopes.
+    /// The address to listen on, which is part of the root URL. Everyone who can connect to it has full access.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(super) address: IpAddr,
 
@@ -70,7 +70,7 @@ pub(super) enum Command {
 pub(super) enum TasksCommand {
     /// Create tasks, and print the id and the page of each.
     Create {
-        /// Task definitions (YAML or JSON). Missing fields except `payload` and `taskQueueId` are filled in.
+        /// Task definitions (YAML or JSON). All fields except `payload` and `taskQueueId` have defaults.
         #[arg(required = true)]
         files: Vec<PathBuf>,
 
@@ -83,7 +83,7 @@ pub(super) enum TasksCommand {
         /// The id of the task.
         task_id: TaskId,
 
-        /// Wait for the run, and print the log as it is written until the task is resolved.
+        /// Wait for the run, and print the log while it is written, until the task is resolved.
         #[arg(long)]
         follow: bool,
     },

@@ -13,14 +13,14 @@ use runtime_http::reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use runtime_http::{client_builder, reqwest, tls_config};
 use secrecy::ExposeSecret as _;
 
-/// The artifact with the log: a link to the live log while the task runs, and to the complete log after that.
+/// The artifact with the log: a link to the live log while the task runs, and then to the complete log.
 const LIVE_LOG: &str = "public/logs/live.log";
-/// The time limit for a connection to a store. A live log may be quiet for longer.
+/// The time limit for connecting to a server with a log. A live log may have no output for longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The artifact with the complete log.
 const COMPLETE_LOG: &str = "public/logs/live_backing.log";
 
-/// Prints the log of a run in several reads, each byte once.
+/// Prints the log of a run. The log may be read several times, but each byte is printed once.
 pub(super) struct LogReader {
     client: Client,
     http: reqwest::Client,
@@ -61,7 +61,7 @@ impl LogReader {
         }
     }
 
-    /// Returns whether the output is closed, as a pipe is whose reader has ended.
+    /// Returns whether the output is closed, such as a pipe whose reader has ended.
     pub(super) fn is_output_closed(&self) -> bool {
         self.output.is_closed
     }
@@ -112,14 +112,14 @@ async fn copy(response: &mut reqwest::Response, output: &mut impl Write) -> Resu
     Ok(())
 }
 
-/// Writes the bytes to standard output that were not written before.
+/// Writes bytes to standard output, unless an earlier read has written them.
 #[derive(Default)]
 struct RestWriter {
     /// The number of bytes that were printed.
     printed: u64,
     /// The number of bytes of the current read.
     position: u64,
-    /// Whether a write has failed, as it does when the reader of a pipe has ended.
+    /// Whether a write has failed, for example because the reader of a pipe has ended.
     is_closed: bool,
 }
 

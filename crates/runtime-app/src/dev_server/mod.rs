@@ -19,7 +19,8 @@ use self::args::{Arguments, Command, ServerArgs, TasksCommand};
 use self::tasks::Deployment;
 use crate::output;
 
-/// Runs the program `taskcluster-dev` with these arguments, of which the first is ignored, and returns its exit code.
+/// Runs the program `taskcluster-dev` with the given arguments, and returns its exit code. The first argument, the
+/// program's name, is ignored.
 ///
 /// Errors are written to standard error. The exit code is 0 for success, 1 for errors and for a followed task that did not
 /// complete, and 2 for wrong arguments.
@@ -54,7 +55,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Serves until the first signal.
+/// Runs the server until the first signal.
 async fn serve(args: &ServerArgs) -> Result<()> {
     // Before the server starts: a signal right after its first line must find the handler.
     let mut signals = ShutdownSignals::new()?;
@@ -70,14 +71,14 @@ async fn serve(args: &ServerArgs) -> Result<()> {
     output::result(variables(&taskcluster))?;
     output::error_line(format_args!("page: {}/", taskcluster.root_url()));
     if args.data.is_none() {
-        output::error_line("the state is lost at the end; --data DIR keeps it");
+        output::error_line("the state is lost when the program ends; --data DIR keeps it");
     }
     signals.next().await;
     taskcluster.stop().await;
     Ok(())
 }
 
-/// Returns lines for a shell that export the variables of clients with all scopes.
+/// Returns shell commands that export the variables for clients, with credentials that have all scopes.
 pub(crate) fn variables(taskcluster: &Taskcluster) -> String {
     let credentials = taskcluster.credentials();
     format!(

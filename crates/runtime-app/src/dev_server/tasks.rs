@@ -28,9 +28,9 @@ pub(super) struct Deployment {
 impl Deployment {
     pub(super) fn from_environment() -> Result<Self> {
         let root_url = std::env::var("TASKCLUSTER_ROOT_URL")
-            .context("set TASKCLUSTER_ROOT_URL to the root URL that the server has printed")?;
+            .context("set TASKCLUSTER_ROOT_URL to the root URL that the server printed")?;
         let credentials = environment_credentials()
-            .map_err(|name| anyhow!("set {name} to the value that the server has printed"))?;
+            .map_err(|name| anyhow!("set {name} to the value that the server printed"))?;
         let deployment = TaskclusterDeployment::new(&root_url)?;
         let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
         Ok(Self { root_url, client })
@@ -71,7 +71,7 @@ impl Deployment {
         Ok(code)
     }
 
-    /// Prints the log of the last run. The exit code tells whether the task has completed.
+    /// Prints the log of the last run. The exit code is 0 if the task has completed, otherwise 1.
     pub(super) async fn log(&self, task_id: &TaskId, follow: bool) -> Result<ExitCode> {
         let (mut log, mut run_id) = (LogReader::new(self.client.clone(), task_id)?, 0);
         loop {
