@@ -19,7 +19,8 @@ use crate::id::Run;
 /// The maximum number of spans of a trace.
 const MAX_SPANS: u64 = 1000;
 
-/// The spans of a trace reserved for direct children of the task, so that its stages are recorded after any number of fetches.
+/// The number of spans that are reserved for direct children of the task, so that its stages are recorded even after
+/// many fetches.
 const RESERVED_FOR_STAGES: u64 = 50;
 
 /// The maximum length of an attribute and of an error, which may be chosen by the author of the task.
@@ -28,7 +29,7 @@ const MAX_TEXT_BYTES: usize = 4096;
 tokio::task_local! {
     /// The innermost span of the run that is being polled.
     ///
-    /// A task-local instead of a parameter: the methods of plugins and ports between two spans need not know about traces.
+    /// A task-local, because the methods of plugins and ports between two spans have no parameter for it.
     static CURRENT: Position;
 }
 
@@ -43,9 +44,9 @@ struct Position {
 struct ActiveTrace {
     id: TraceId,
     monitor: Monitor,
-    /// Knows the secrets of the task.
+    /// Redacts the secrets of the task.
     redactor: Redactor,
-    /// A wall time and the same moment of the monotonic clock. All times are computed from it, so that steps of the wall
+    /// A moment as wall time and as monotonic time. All times are computed from this pair, so that changes of the wall
     /// clock neither reorder spans nor move them out of their parents.
     origin: (Timestamp, Instant),
     /// `None` if the sink records no traces.
@@ -61,11 +62,11 @@ struct Spans {
 
 /// # Traces
 impl Monitor {
-    /// Awaits `work` as the trace of a task: its [`traced`] steps become spans, which the sink receives at the end.
+    /// Awaits `work`, and records its [`traced`] steps as the trace of a task, which the sink receives at the end.
     ///
-    /// `redactor` knows the secrets of the task: it is that of its [`TaskContext`](crate::TaskContext).
-    /// The task was pending at `pending_since` or later, and is claimed now: the first span, `claim`, covers this time.
-    /// `failure` returns the reason why the task failed, for a result that is a failure. The trace has at most 1000 spans.
+    /// `redactor` is that of the task's [`TaskContext`](crate::TaskContext). The first span, `claim`, starts at
+    /// `pending_since` and ends at the call. `failure` returns the reason of the failure if the result is a failure.
+    /// The trace has at most 1000 spans.
     ///
     /// # Cancel safety
     ///
@@ -119,7 +120,8 @@ pub fn current_trace_id() -> Option<TraceId> {
     CURRENT.try_with(|position| position.trace.id).ok()
 }
 
-/// Awaits `work` as a step of the current task. Does nothing else outside of a task and if the sink records no traces.
+/// Awaits `work`, and records it as a step of the current task. Outside of a task, and if the sink records no traces,
+/// it only awaits `work`.
 ///
 /// Steps within `work` become children of the step, except those in other tokio tasks. `attributes` are evaluated only if the
 /// step is recorded.
@@ -151,7 +153,7 @@ pub async fn traced<T, E: Error + 'static>(
     traced_with(name, attributes, work, failure).await
 }
 
-/// Like [`traced`], with a function that returns the reason why the step failed, for a result that is a failure.
+/// Like [`traced`], with a function that returns the reason of the failure if the result is a failure.
 ///
 /// # Cancel safety
 ///

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::id::Run;
 
-/// The id of the trace of a run: the UUID in the task id plus the run id, so that every system can compute it.
+/// The id of the trace of a run: the sum of the UUID in the task id and the run id. Every system can compute it.
 ///
 /// Its text has 32 hexadecimal digits, as in the W3C trace context.
 ///
@@ -31,7 +31,8 @@ impl TraceId {
         Self(u128::from_be_bytes(bytes).wrapping_add(run.run_id.into()))
     }
 
-    /// Returns the id of the span of the whole task: the lower half, which the variant bits of the UUID keep from being 0.
+    /// Returns the id of the span of the whole task: the lower half of the trace id. It is never 0, because it contains
+    /// the variant bits of the UUID.
     pub(super) fn root_span(self) -> u64 {
         self.0 as u64
     }
@@ -49,8 +50,8 @@ impl fmt::Debug for TraceId {
     }
 }
 
-/// The finished trace of a run, with secrets of the task redacted. Passed to
-/// [`MonitorSink::record_trace`](super::MonitorSink::record_trace).
+/// The finished trace of a run, with secrets of the task redacted.
+/// [`MonitorSink::record_trace`](super::MonitorSink::record_trace) receives it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FinishedTrace {
