@@ -37,14 +37,14 @@ impl From<ExtractError> for Unavailable {
 pub(super) struct FoundFiles {
     /// The name of each artifact, with its file.
     pub(super) files: Vec<(String, Result<TaskFile, Unavailable>)>,
-    /// Lines for the log about renamed files and links that are left out.
+    /// Lines for the log about renamed files and skipped links.
     pub(super) notes: Vec<String>,
 }
 
-/// The bound of the number of artifacts of a task.
+/// The limit of the number of artifacts of a task.
 #[derive(Clone, Copy)]
 pub(super) struct ArtifactLimit {
-    /// The number that is left for further entries.
+    /// The remaining number for further entries.
     pub(super) remaining: usize,
     /// The number for the whole task.
     pub(super) max: usize,
@@ -67,9 +67,9 @@ pub(super) async fn find_file(
     })
 }
 
-/// Finds the files of a folder and its subfolders. Links are followed as far as `result` permits.
+/// Finds the files of a folder and its subfolders. Links are followed if `result` permits it.
 ///
-/// All or nothing: a part of the files of a folder, which nobody chose, would look like the whole.
+/// Returns all files or an error, because an arbitrary part of the files could be mistaken for the whole folder.
 pub(super) async fn find_folder(
     name: &str,
     path: &str,

@@ -22,7 +22,8 @@ pub(super) const NAME_OF_LOG: &str = "this name belongs to the log of the task";
 /// The longest content type that the queue accepts.
 const MAX_CONTENT_TYPE: usize = 255;
 
-/// Checks the rules that the schema of `artifacts` cannot express. Values of a wrong type are left to the schema.
+/// Checks the rules that the schema of `artifacts` cannot express. Values of a wrong type are ignored, because the
+/// schema rejects them.
 pub(super) fn check_artifacts(payload: &Value) -> Result<(), MalformedPayloadError> {
     let mut problems = Vec::new();
     let mut names = HashSet::new();
@@ -53,7 +54,7 @@ pub(super) fn check_artifacts(payload: &Value) -> Result<(), MalformedPayloadErr
     MalformedPayloadError::merge(problems).map_or(Ok(()), Err)
 }
 
-/// Returns why the queue or its storage would refuse a name.
+/// Returns the reason why the queue or its storage would refuse a name.
 fn name_problem(name: &str) -> Option<&'static str> {
     if !name.bytes().all(is_printable) {
         return Some("names of artifacts consist of printable ASCII characters");

@@ -37,8 +37,8 @@ pub struct Artifacts {
 pub(crate) const DEFAULT_MAX_ARTIFACTS: usize = 100_000;
 
 impl Artifacts {
-    /// Creates the plugin with the maximum number of artifacts of a task. A file or folder that exceeds it becomes an
-    /// error artifact, and fails the task. The files and subfolders of folders count.
+    /// Creates the plugin with the maximum number of artifacts of a task, including the files and subfolders in
+    /// folders. If a file or folder exceeds the maximum, an error artifact is created instead, and the task fails.
     #[must_use]
     pub fn new(max_artifacts: usize) -> Self {
         Self { max_artifacts }
@@ -70,7 +70,7 @@ struct ArtifactSpec {
     kind: Kind,
     /// The path, relative to the working directory of the task.
     path: String,
-    /// The expiry; by default, and at the latest, that of the task.
+    /// The expiry. Default and maximum: the expiry of the task.
     #[serde(default, deserialize_with = "deserialize_optional_timestamp")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     expires: Option<Timestamp>,
@@ -136,7 +136,7 @@ impl Plugin for Artifacts {
 
 /// Rejects artifacts that expired before the task was created, which the queue would refuse after the task has run.
 ///
-/// Not compared with the local clock, which may be wrong.
+/// The expiry is not compared with the local clock, which may be wrong.
 fn check_expiry(specs: &[ArtifactSpec], created: Timestamp) -> Result<(), MalformedPayloadError> {
     let problems = specs.iter().enumerate().filter_map(|(index, spec)| {
         let expires = spec.expires.filter(|expires| *expires <= created)?;
@@ -243,7 +243,7 @@ impl FoundArtifact<'_> {
 }
 
 impl TaskArtifacts {
-    /// Finds the files of one entry of the payload. `Err` holds an error artifact for a file that is unavailable.
+    /// Finds the files of one entry of the payload. `Err` contains an error artifact for an unavailable file.
     async fn find<'a>(
         &self,
         spec: &'a ArtifactSpec,
@@ -311,7 +311,7 @@ impl TaskArtifacts {
         }
     }
 
-    /// Logs why a file is unavailable and creates the error artifact for it.
+    /// Logs the reason why a file is unavailable, and creates the error artifact for it.
     fn unavailable(&self, spec: &ArtifactSpec, name: String, reason: Unavailable) -> Box<Artifact> {
         let context = &self.run.context;
         context.log_error(format_args!("Artifact `{name}`: {}", reason.message));
@@ -358,8 +358,8 @@ impl TaskArtifacts {
     }
 }
 
-/// Returns whether the author of the task asked for an artifact that the queue does not accept, such as one that
-/// expires in the past. Retries cannot succeed, on this machine or on another one.
+/// Returns whether the payload asks for an artifact that the queue does not accept, such as one that expires in the
+/// past. Retries cannot succeed, neither on this machine nor on another one.
 fn is_refused_as_invalid(error: &UploadError) -> bool {
     let UploadError::Declare { source, .. } = error else {
         return false;

@@ -12,12 +12,12 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-/// The length from which a log is copied. A shorter one is compressed by its upload in less time than it takes to wake
-/// a task for it.
+/// The minimum length of a log for a copy. For a shorter log, the compression during the upload takes less time than
+/// waking a tokio task for the copy.
 const MIN_BYTES: u64 = 1 << 20;
 
-/// The delay before the copy continues once it has caught up with the log. It doubles while the log does not grow, up to
-/// the maximum: hundreds of quiet tasks cost nothing.
+/// The delay before the copy continues when it has reached the end of the log. It doubles while the log does not grow,
+/// up to the maximum, so that hundreds of tasks without output cost little.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(16);
 
@@ -29,7 +29,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// Compresses a log while it grows. Dropping it cancels the copy.
 pub(super) struct CompressedLog {
     log_ended: Option<oneshot::Sender<()>>,
-    /// The task that compresses.
+    /// The tokio task that compresses.
     copying: JoinSet<Option<TemporaryFile>>,
 }
 
@@ -52,8 +52,8 @@ impl CompressedLog {
         }
     }
 
-    /// Completes the copy of a closed log, and returns it. Returns `None` if there is none: the log is short or
-    /// incomplete, or the copy has failed or was returned before.
+    /// Completes the copy of a closed log, and returns the copy. Returns `None` if the log is short or incomplete, and
+    /// if the copy has failed or was returned before.
     ///
     /// # Cancel safety
     ///
@@ -145,7 +145,7 @@ impl GzipCopy {
         Ok(true)
     }
 
-    /// Returns the copy of the closed log at its start; `None` if it is not the whole log.
+    /// Returns the copy of the closed log, at its start; `None` if it does not contain the whole log.
     fn finish(self, log: &FollowedLog) -> io::Result<Option<TemporaryFile>> {
         // A log that failed may have got another end, and another process may have changed the length of its file.
         if log.extract().is_err() || self.bytes != log.len() {

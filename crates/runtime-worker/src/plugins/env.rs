@@ -7,8 +7,8 @@ use crate::engine::{Capability, SandboxBuilder};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::task_run::TaskRun;
 
-/// Sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`; if the worker records
-/// traces, also `TRACEPARENT`, unless the payload sets it.
+/// Sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` and `TASKCLUSTER_WORKER_GROUP`. If the worker
+/// records traces, also sets `TRACEPARENT`, unless the payload sets it.
 ///
 /// The names follow Taskcluster's convention for environment variables of workers.
 #[derive(Clone, Copy, Debug, Default)]

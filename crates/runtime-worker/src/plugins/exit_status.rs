@@ -14,7 +14,7 @@ use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::Verdict;
 use crate::task_run::TaskRun;
 
-/// Reads `onExitStatus.retry` and logs how the task ended.
+/// Reads `onExitStatus.retry`, and logs the exit of the task.
 ///
 /// The plugin `Mounts` reads `onExitStatus.purgeCaches`, but the key is part of this plugin's schema: without
 /// `ExitStatus`, the worker rejects it as unknown.

@@ -39,7 +39,7 @@ impl IdleStop {
         plugin
     }
 
-    /// Creates the plugin, and a source that reports when the worker was idle for `limit`.
+    /// Creates the plugin, and a shutdown source that reports when the worker was idle for `limit`.
     #[must_use]
     pub fn with_source(limit: Duration) -> (Self, IdleSource) {
         let (running, seen) = watch::channel(0);
@@ -68,8 +68,8 @@ pub struct IdleSource {
 type Confirm = dyn Fn() -> BoxFuture<'static, bool> + Send + Sync;
 
 impl IdleSource {
-    /// Sets a function that decides whether an idle worker stops, such as `shouldWorkerTerminate` of the worker manager,
-    /// which knows the minimum capacity of the pool. After `false`, the idle time starts again.
+    /// Sets a function that returns whether an idle worker stops. It can call `shouldWorkerTerminate` of
+    /// worker-manager, which knows the minimum capacity of the pool. After `false`, the idle time starts again.
     #[must_use]
     pub fn confirm<F: Future<Output = bool> + Send + 'static>(
         mut self,
@@ -79,8 +79,8 @@ impl IdleSource {
         self
     }
 
-    /// Waits until no task has run for the limit, and the stop is confirmed. Returns `false` if the plugin was dropped
-    /// before.
+    /// Waits until no task has run for the limit, and the function has confirmed the stop. Returns `false` if the
+    /// plugin was dropped before.
     async fn wait_until_idle(&mut self) -> bool {
         loop {
             if self

@@ -20,24 +20,25 @@ use crate::plugin::{Plugin, TaskPlugin};
 use crate::resolution::Verdict;
 use crate::task_run::TaskRun;
 
-/// The artifact that leads to the shell. Taskcluster's user interface opens one whose name ends in `shell.html`, and roles
-/// grant access to this name, which generic-worker uses.
+/// The artifact with the link to the shell. The name is that of generic-worker: Taskcluster's user interface recognizes
+/// names that end in `shell.html`, and existing roles grant access to this name.
 const SHELL_ARTIFACT: &str = "private/generic-worker/shell.html";
 
 /// Starts `bash`, or `sh` where it is missing.
 const START_SHELL: &str =
     "export TERM=xterm-256color; if command -v bash >/dev/null; then exec bash; else exec sh; fi";
 
-/// Reads `features.interactive`, and serves a shell of the task as a web hook while the task runs.
+/// Reads `features.interactive`, and serves shells in the task through a web hook while the task runs.
 ///
-/// The artifact `private/generic-worker/shell.html` redirects to the page of Taskcluster's user interface that connects to the
-/// shell. Its URL is a secret, and so never in a log: reading the artifact requires the scope
-/// `queue:get-artifact:private/generic-worker/shell.html`. The task itself needs no further scopes, as with generic-worker.
+/// The artifact `private/generic-worker/shell.html` redirects to the page of Taskcluster's user interface that connects
+/// to the shell. The target of the redirect is a secret, which is never logged. Reading the artifact requires the scope
+/// `queue:get-artifact:private/generic-worker/shell.html`. As with generic-worker, the task itself needs no scope.
 ///
-/// Each connection has a shell, which can do what the task can. It ends with the task, and with the process engine also
-/// with the command that ran when it started. The task does not wait for shells.
+/// Each connection starts a shell, which has the same rights as the task. It ends with the task. With the process
+/// engine, it ends earlier: with the command that was running when the shell started. The task does not wait for
+/// shells.
 ///
-/// A worker without a web hook server runs the task without a shell, and the log says so.
+/// If the worker has no web hook server, the task runs without a shell, and its log states this.
 ///
 /// ```
 /// use runtime_worker::Plugin as _;
@@ -99,8 +100,8 @@ impl Plugin for Interactive {
             "Interactive tasks",
             "
             With `features.interactive`, shells can be opened in the running task, on the page
-            `/tasks/<task id>/connect` of Taskcluster. They see the files and variables of the task, and end with the command
-            that runs when they are opened. Opening one requires the scope
+            `/tasks/<task id>/connect` of Taskcluster. A shell has the files and variables of the task, and ends with the
+            command that was running when the shell was opened. Opening a shell requires the scope
             `queue:get-artifact:private/generic-worker/shell.html`.
             ",
         )]
@@ -133,7 +134,7 @@ impl TaskPlugin for TaskInteractive {
         let (run, sandbox) = (self.run.clone(), Arc::downgrade(sandbox));
         // In the background: the task does not wait for a tunnel, which may take long to open.
         self.serving.spawn(async move {
-            // It ends only with an error.
+            // `serve` returns only errors.
             if let Err(error) = serve(&run, sandbox).await {
                 run.context.log(format_args!(
                     "[interactive] The task has no shell: {}",
@@ -152,7 +153,7 @@ impl TaskPlugin for TaskInteractive {
     }
 
     fn closing_log(&mut self) {
-        // For a task that was stopped.
+        // `stopped` is not called for a task that was stopped early.
         self.serving.abort_all();
     }
 

@@ -2,15 +2,15 @@
 //!
 //! | plugin | payload | purpose |
 //! | --- | --- | --- |
-//! | [`TaskLog`] | – | serves the log while the task runs and uploads it afterwards |
+//! | [`TaskLog`] | – | serves the log while the task runs, and uploads it at the end |
 //! | [`TaskEnvVars`] | – | sets `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`, `TASKCLUSTER_ROOT_URL` |
-//! | `Mounts`, behind `mounts` | `mounts` | mounts caches that outlive a task, and inputs that are fetched once |
+//! | `Mounts`, feature `mounts` | `mounts` | mounts caches that later tasks use again, and inputs that are fetched once |
 //! | [`MaxRunTime`] | `maxRunTime` | kills a task that exceeds its run time |
 //! | [`ExitStatus`] | `onExitStatus` | maps exit codes to retries or to the removal of caches |
 //! | [`Artifacts`] | `artifacts` | uploads files and folders |
-//! | `TaskclusterProxy`, behind `taskcluster-proxy` | `features.taskclusterProxy` | signs the task's requests to Taskcluster |
-//! | `Interactive`, behind `interactive`, on Unix | `features.interactive` | serves shells inside of the task |
-//! | [`ResourceUsage`] | – | logs the resource usage of a task, and optionally uploads it |
+//! | `TaskclusterProxy`, feature `taskcluster-proxy` | `features.taskclusterProxy` | signs the task's requests to Taskcluster |
+//! | `Interactive`, feature `interactive`, on Unix | `features.interactive` | serves shells inside of the task |
+//! | [`ResourceUsage`] | – | logs the resource usage of a task, and optionally uploads it as an artifact |
 //! | [`LogPrefix`] | – | writes lines at the top of every log |
 //! | [`IdleStop`] | – | stops an idle worker |
 //! | [`StopOnError`] | – | stops a worker after an internal error |

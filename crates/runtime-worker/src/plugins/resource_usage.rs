@@ -1,4 +1,4 @@
-//! Logs the resource usage of tasks, and uploads that of their commands over time.
+//! Logs the resource usage of tasks, and uploads the usage of their commands over time.
 
 use std::sync::Arc;
 
@@ -19,9 +19,10 @@ use crate::task_run::TaskRun;
 /// Writes the resource usage of every task to its log and to the monitor: CPU time, peak memory, disk traffic and
 /// cache hits. Tasks that were stopped are included.
 ///
-/// Values that the engine does not measure are left out. The process engine does not measure network traffic.
+/// Values that the engine does not measure are omitted. The process engine does not measure network traffic.
 ///
-/// Optionally, an artifact contains the usage of each command over time. A failed upload is reported to the monitor only.
+/// Optionally, an artifact contains the usage of each command over time. If its upload fails, this is reported only to
+/// the monitor.
 ///
 /// ```
 /// # use runtime_worker::plugins::ResourceUsage;
@@ -42,10 +43,10 @@ impl ResourceUsage {
 
     /// Sets the name of an artifact with the usage of each command over time, as JSON.
     ///
-    /// It is an object with a list `commands`. Each has `cpuSeconds`, `peakMemoryBytes`, `diskReadBytes`,
-    /// `diskWrittenBytes`, and a list `samples`, whose elements have the `seconds` since the start of the command and,
-    /// at that time, `memoryBytes`, `memoryPressureSeconds`, `cpuSeconds`, `diskReadBytes` and `diskWrittenBytes`. A
-    /// task that was stopped has no such artifact.
+    /// The artifact is an object with a list `commands`. Each command has `cpuSeconds`, `peakMemoryBytes`,
+    /// `diskReadBytes`, `diskWrittenBytes`, and a list `samples`. Each sample has the `seconds` since the start of the
+    /// command, and the values of `memoryBytes`, `memoryPressureSeconds`, `cpuSeconds`, `diskReadBytes` and
+    /// `diskWrittenBytes` at this time. Tasks that were stopped have no such artifact.
     #[must_use]
     pub fn artifact(mut self, name: impl Into<String>) -> Self {
         self.artifact = Some(name.into());

@@ -106,7 +106,8 @@ impl Plugin for TaskLog {
 }
 
 impl TaskLog {
-    /// Serves the live log in `live`. A failure is reported to the monitor only: a task does not need viewers.
+    /// Serves the live log in `live`. A failure is reported only to the monitor, because the task does not depend on
+    /// viewers.
     async fn serve_live(&self, run: &TaskRun, handler: Arc<dyn Handler>, live: &mut JoinSet<()>) {
         match run.environment.web_hooks.attach(handler).await {
             Ok(hook) => {
@@ -120,7 +121,7 @@ impl TaskLog {
         }
     }
 
-    /// Makes the URL of the live log known to the observer and to viewers.
+    /// Publishes the URL of the live log to the observer and to viewers.
     async fn publish(&self, run: &TaskRun, url: String) {
         if let Some(observer) = &self.observer {
             let event = TaskEvent::LiveLog {
@@ -140,7 +141,7 @@ impl TaskLog {
     }
 }
 
-/// Holds the hook and publishes its new URLs: a tunnel may reconnect with another one.
+/// Keeps the hook attached, and publishes new URLs, because a tunnel may reconnect with another URL.
 async fn follow_url(mut hook: WebHook, plugin: TaskLog, run: TaskRun) {
     while hook.url_changed().await {
         plugin.publish(&run, hook.url()).await;
@@ -160,14 +161,15 @@ fn artifact(name: &str, content: ArtifactBody) -> Artifact {
 struct TaskLogUpload {
     run: TaskRun,
     compressed: CompressedLog,
-    /// Serves the live log until it is dropped; empty without a live log.
+    /// The tokio task that serves the live log until it is dropped; empty without a live log.
     live: JoinSet<()>,
     /// Whether an upload was attempted, with all retries of the uploader.
     upload_attempted: bool,
 }
 
 impl TaskLogUpload {
-    /// Uploads the log, and then replaces the redirect to the live log by a link: viewers never find a dead link.
+    /// Uploads the log, and then replaces the redirect to the live log by a link, in this order, so that viewers never
+    /// find a broken link.
     async fn upload(&mut self) -> Result<(), TaskError> {
         let log = self.run.context.followed_log();
         let (encoding, source) = match self.compressed.finish().await {

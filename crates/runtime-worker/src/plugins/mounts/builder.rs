@@ -71,14 +71,14 @@ impl MountsBuilder {
     /// Requires the scope `<prefix><name>` for each named cache, as generic-worker does with the prefix
     /// `generic-worker:cache:`.
     ///
-    /// By default a task may use any cache, so anyone who can create tasks for the queue can write to all of them.
+    /// By default, a task may use any cache, so everyone who can create tasks for the queue can write to all caches.
     pub fn cache_scopes(mut self, prefix: impl Into<String>) -> Self {
         self.scope_prefix = Some(prefix.into());
         self
     }
 
-    /// Sets whether to keep a named cache after its task was stopped or its worker was killed. Default: it is removed,
-    /// since it may be half-written.
+    /// Sets whether to keep a named cache after its task was stopped or its worker was killed. Default: the cache is
+    /// removed, because it may be half-written.
     pub fn uncommitted(mut self, uncommitted: Uncommitted) -> Self {
         self.uncommitted = uncommitted;
         self

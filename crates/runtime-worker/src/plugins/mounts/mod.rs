@@ -1,4 +1,4 @@
-//! Mounts named caches, which outlive a task, and inputs, which are fetched once.
+//! Mounts named caches, which later tasks use again, and inputs, which are fetched once.
 
 mod builder;
 mod fetch_reporter;
@@ -32,8 +32,8 @@ use task::TaskMounts;
 /// Reads `mounts`: named caches, which a task uses exclusively, and inputs, which all tasks share.
 ///
 /// Both stay on disk for the next worker with the same root folder, until the collector evicts them. A named cache is
-/// removed if its task was stopped, was ended by a signal, or exited with a code in `onExitStatus.purgeCaches`, or if its
-/// worker was killed. Except after such a code, [`uncommitted`](MountsBuilder::uncommitted) can keep it.
+/// removed if its task exited with a code in `onExitStatus.purgeCaches`. By default, it is also removed if its task was
+/// stopped or ended by a signal, or if the worker was killed; see [`uncommitted`](MountsBuilder::uncommitted).
 ///
 /// `onExitStatus` belongs to the plugin [`ExitStatus`](super::ExitStatus): without it, the worker rejects the key as
 /// unknown.

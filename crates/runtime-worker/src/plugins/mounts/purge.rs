@@ -15,8 +15,8 @@ const QUERY_OVERLAP: Duration = Duration::from_secs(5 * 60);
 
 /// Queries the purge-cache service and purges the requested caches.
 ///
-/// Only the service's times are compared with each other: the clock of this machine may be wrong now, or may have been
-/// when a cache was created.
+/// Only times of the service are compared with each other, because the clock of this machine may be wrong, now or when
+/// a cache was created.
 #[derive(Debug)]
 pub(super) struct Purger {
     service: Arc<dyn PurgeCache>,

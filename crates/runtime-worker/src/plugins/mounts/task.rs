@@ -49,7 +49,7 @@ struct AcquiredInput {
 enum CacheDisposition {
     /// The task had no access yet: the caches are unchanged.
     Untouched,
-    /// The task may have left the caches half-written: [`Uncommitted`] decides.
+    /// The task may have left the caches half-written: [`Uncommitted`] determines whether they are kept.
     Interrupted,
     /// The task exited with a code that does not purge caches: the caches are kept.
     Commit,
@@ -153,7 +153,7 @@ impl TaskMounts {
         }
     }
 
-    /// Releases inputs and caches. Later calls do nothing.
+    /// Releases inputs and caches. Later calls have no effect.
     async fn release(&mut self) {
         self.inputs.clear();
         let disposition = self.disposition;

@@ -20,26 +20,26 @@ use tokio::time::sleep;
 
 use super::route::{Route, url_to_sign};
 
-/// The maximum size of a request body in bytes, which is kept for retries. No call of Taskcluster has a larger one.
+/// The maximum size of a request body in bytes, which is kept for retries. No call of Taskcluster has a larger body.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// The maximum size of the body of `/bewit` in bytes: a URL.
 const MAX_URL_BYTES: usize = 8 << 10;
 
-/// The total size in KiB of the request bodies that a task makes the worker keep. Further requests wait.
+/// The maximum total size in KiB of the request bodies of a task that are in memory. Further requests wait.
 const BUDGET_KIB: usize = 64 << 10;
 
 /// The number of attempts of a request.
 const ATTEMPTS: usize = 5;
 
-/// The upper limit of the first delay between attempts, and of all.
+/// The upper limit of the first delay between attempts, and of all delays.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The validity of a signed URL.
 const BEWIT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The headers of a connection, which are not forwarded, nor are those that `Connection` names.
+/// Headers that apply only to a connection. They are not forwarded, nor are the headers that `Connection` lists.
 const CONNECTION_HEADERS: [HeaderName; 7] = [
     CONNECTION,
     TE,
@@ -70,7 +70,7 @@ impl Handler for Forwarder {
             Route::Bewit => MAX_URL_BYTES,
             Route::Invalid(reason) => return text(StatusCode::NOT_FOUND, reason),
         };
-        // Held until the answer: the body is sent again when an attempt fails.
+        // The permit is held until the response, because the body is sent again when an attempt fails.
         let Some((body, _reserved)) = self.collect(body, limit).await else {
             return text(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -116,13 +116,13 @@ impl Forwarder {
         }
     }
 
-    /// Reads a body when there is room for it. Returns `None` if it is too long or was cut off.
+    /// Waits for free memory, and reads a body. Returns `None` if the body is too long or incomplete.
     async fn collect(
         &self,
         body: Body,
         limit: usize,
     ) -> Option<(bytes::Bytes, SemaphorePermit<'_>)> {
-        // Without a length, it may have any.
+        // A body without a stated length may have any length.
         let stated = body.size_hint().upper();
         let stated = stated.map_or(Some(limit), |it| it.try_into().ok());
         // Reserved before the body is read: many concurrent requests of a task cannot exceed the
@@ -134,7 +134,7 @@ impl Forwarder {
         Some((body.to_bytes(), reserved))
     }
 
-    /// Sends a call until it is answered with another status than 5xx, or the attempts are used up.
+    /// Sends a call, and repeats it up to the number of attempts while it fails or is answered with status 5xx.
     async fn forward(&self, call: &Call) -> Response {
         let mut backoff = Backoff::new(FIRST_DELAY);
         for attempt in 1..=ATTEMPTS {
@@ -186,7 +186,7 @@ impl Forwarder {
 }
 
 fn request_headers(mut headers: HeaderMap) -> HeaderMap {
-    // The client adds the length and the host of its request. The body was received, so nothing waits for a consent.
+    // The client adds length and host of its request. `Expect` is obsolete, because the body has been received.
     for name in [AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST] {
         headers.remove(name);
     }

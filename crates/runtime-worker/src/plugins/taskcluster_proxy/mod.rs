@@ -30,10 +30,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The limit of the time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads `features.taskclusterProxy` and serves a proxy to the task, which signs requests with the credentials of the run.
+/// Reads `features.taskclusterProxy`, and serves a proxy that signs the task's requests with the credentials of the
+/// run.
 ///
-/// The scopes are limited to those of the task, and to the creation of artifacts of its run. The task gets no
-/// credentials. Clients of Taskcluster use the URL in `TASKCLUSTER_PROXY_URL` as their root URL.
+/// The signatures are limited to the scopes of the task, and the scope to create artifacts of its run. The task
+/// receives no credentials. Clients of Taskcluster use the URL in `TASKCLUSTER_PROXY_URL` as their root URL.
 ///
 /// | request | effect |
 /// | --- | --- |
@@ -41,8 +42,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// | `/<service>/<version>/<path>` | the same, for old clients |
 /// | `/bewit`, with a URL of the deployment or a path as the body | returns the URL with a signature that is valid for an hour, with status 303 |
 ///
-/// Paths are forwarded as they were sent. Redirects are not followed. Failed connections and errors of the server are
-/// retried. A body has at most 16 MiB; those of all requests of a task, at most 64 MiB at a time.
+/// Paths are forwarded unchanged. Redirects are not followed. Failed connections and responses with status 5xx are
+/// retried. The body of a request has at most 16 MiB. If all bodies in flight of a task exceed 64 MiB, further requests
+/// wait.
 #[derive(Clone, Debug)]
 pub struct TaskclusterProxy {
     client: Client,
@@ -112,7 +114,7 @@ impl Plugin for TaskclusterProxy {
             "Taskcluster proxy",
             "
             With `features.taskclusterProxy`, the variable `TASKCLUSTER_PROXY_URL` is the URL of a proxy to Taskcluster.
-            It signs requests below `/api/` with the scopes of the task. Clients use it as their root URL,
+            The proxy signs requests below `/api/` with the scopes of the task. Clients use the URL as their root URL,
             without credentials.
             ",
         )]

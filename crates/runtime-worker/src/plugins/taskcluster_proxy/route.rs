@@ -12,9 +12,9 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Returns the target of a path with its query, which are percent-encoded.
+    /// Returns the target of a percent-encoded path with its query.
     ///
-    /// Only the deployment is a target: a request to another host would reveal a signature of the task.
+    /// Only the deployment is a target, because a request to another host would disclose a signature of the task.
     pub(super) fn of(root_url: &str, path: &str) -> Self {
         if path == "/bewit" {
             return Self::Bewit;
@@ -33,7 +33,7 @@ impl Route {
         if !is_name(service) || !is_name(version) || segments.next().is_none() {
             return Self::Invalid("expected a path such as `/api/queue/v1/ping`");
         }
-        // A client or server may resolve these, and so leave the API.
+        // A client or server may resolve such segments, and the path would then be outside of the API.
         let is_relative = |segment: &str| {
             let decoded = segment.replace("%2e", ".").replace("%2E", ".");
             matches!(&*decoded, "." | "..")
@@ -46,8 +46,8 @@ impl Route {
     }
 }
 
-/// Returns the URL to sign for the body of a request to `/bewit`: one of the deployment, or a path in it. A path may
-/// contain a URL of another host.
+/// Returns the URL to sign, given the body of a request to `/bewit`: a URL of the deployment, or a path of such a URL.
+/// The path may contain a URL of another host.
 pub(super) fn url_to_sign(root_url: &str, body: &str) -> Option<String> {
     let (root_url, url) = (root_url.trim_end_matches('/'), body.trim());
     let path = match url.strip_prefix(root_url) {
