@@ -9,12 +9,12 @@ use tokio::task::JoinHandle;
 
 use crate::orphans::{OrphanScanner, adopt_orphans};
 
-/// The minimum time between two rounds. A process may end thousands of orphans per second.
+/// The minimum time between two rounds. A process may leave thousands of orphans per second.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Turns this process into the parent of orphans among its descendants, and reaps those of commands until it is dropped.
 ///
-/// Without it, a command that lives for long and leaves many orphans uses up the process ids.
+/// Without it, a long-running command that leaves many orphans would exhaust the process ids.
 #[derive(Debug)]
 pub(crate) struct OrphanReaper(JoinHandle<()>);
 

@@ -1,6 +1,7 @@
-//! A search that ends processes which belong together.
+//! A search for processes that belong to the same command, which ends them.
 //!
-//! A process belongs to others if it is marked as they are, in the session of one, or its child.
+//! A process belongs to a command if it has its mark, is in the session of another process of the command, or is a
+//! child of one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,17 +13,18 @@ use rustix::process::{
 use crate::marks::{CommandMark, TASK_VARIABLE};
 use crate::proc::{self, ProcStat};
 
-/// The time after which a search is given up. A process that forks, and lets its parent die, again and again, escapes a
-/// single scan: by the time of the signal, its child runs.
+/// The time limit of a search. One scan is not enough for processes that fork and exit repeatedly: when such a process
+/// receives the signal, its child is already running.
 const MAX_SEARCH_TIME: Duration = Duration::from_secs(5);
 
 /// Maximum number of scans of one search.
 const MAX_SCANS: u32 = 500;
 
-/// Maximum number of looks at the own children between two scans. They take a fraction of the time of a scan.
+/// Maximum number of checks of this process's children between two scans. A check takes a fraction of the time of a
+/// scan.
 const MAX_CHASES: u32 = 200;
 
-/// The number of pids after that of a marked child that may be its children.
+/// The number of following pids that are checked for children of a marked child.
 const LOOK_AHEAD: i32 = 8;
 
 /// The pause before the next scan if all processes that the last one found had been killed before.
@@ -33,11 +35,11 @@ const DEATH_POLL_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) struct KilledOrphans {
     /// The number of killed processes that were in another process group than the command.
     pub(crate) killed: usize,
-    /// The number of processes that were left when the search was given up.
+    /// The number of processes that remained at the time limit.
     pub(crate) remaining: usize,
 }
 
-/// A process with everything that shows to which command it belongs.
+/// A process with the properties that show the command to which it belongs.
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) stat: ProcStat,
@@ -97,19 +99,20 @@ impl Candidate {
     }
 }
 
-/// A search for processes that belong together.
+/// A search for the processes of a command.
 pub(crate) struct Search<'a> {
-    /// The process that started the others, and has ended; `None` if it is not known.
+    /// The first process of the command, which has ended; `None` if it is unknown.
     pub(crate) leader: Option<i32>,
     pub(crate) is_marked: &'a dyn Fn(&Candidate) -> bool,
-    /// The number of the command. Only it is certain enough to end processes that are no children of this process.
+    /// The number of the command. Processes that are not children of this process are ended only by this mark, because
+    /// other properties are not certain enough.
     pub(crate) number: Option<u64>,
     /// Whether a child of this process with this number is marked.
     pub(crate) is_marked_child: &'a dyn Fn(u64) -> bool,
 }
 
 impl Search<'_> {
-    /// Kills all processes that belong together until no scan finds one, within limits.
+    /// Kills the processes of the command until no scan finds one, or until a limit is reached.
     pub(crate) fn run(&self, scan: impl Fn() -> Vec<Candidate>) -> KilledOrphans {
         let start = Instant::now();
         let mut signalled = BTreeSet::new();
@@ -177,8 +180,8 @@ impl Search<'_> {
 
     /// Kills and reaps marked children of this process, until there are none.
     ///
-    /// A process that forks again and again, and lets its parent die, becomes such a child. By then it may have forked
-    /// already, so that those with the next pids are killed as well. Reads as little as possible before a signal.
+    /// Processes that fork and exit repeatedly become such children. When one is found, it may have forked already, so
+    /// processes with the next pids are killed as well. Before a signal, as few files as possible are read.
     fn chase(&self) {
         for _ in 0..MAX_CHASES {
             let mut has_found = false;
@@ -218,8 +221,9 @@ fn kill_with_group(pid: i32) {
     }
 }
 
-/// Kills a process and its group, which the kernel does at once for all members. A process of a task is in the session
-/// of its command or in one that a process of the task has created, and so are all members of its group.
+/// Kills a process and its group. The kernel kills all members of the group at once. They all belong to the task,
+/// because the members of a group are in one session, and the session was created by the command or by another process
+/// of the task.
 fn kill(process: &ProcStat) {
     // Both fail if the process has ended meanwhile. The kernel assigns pids in turn, so another process does not have
     // its pid yet.
@@ -235,7 +239,7 @@ fn kill(process: &ProcStat) {
     }
 }
 
-/// Returns the children of this process, among them all adopted orphans.
+/// Returns the children of this process, including all adopted orphans.
 pub(crate) fn own_children() -> Vec<i32> {
     proc::children().unwrap_or_else(|| {
         let own = own_pid();
@@ -244,8 +248,8 @@ pub(crate) fn own_children() -> Vec<i32> {
     })
 }
 
-/// Returns the children of this process, except the first processes of running commands. Those are reaped only by their
-/// handles.
+/// Returns the children of this process, except for the first processes of running commands, which only their handles
+/// reap.
 pub(crate) fn children_except_leaders() -> Vec<i32> {
     let mut children = own_children();
     let leaders = CommandMark::leaders();

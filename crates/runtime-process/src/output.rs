@@ -14,11 +14,11 @@ use tokio::time::{sleep, timeout};
 /// Size of the buffer between pipe and log in bytes, the capacity of a Linux pipe.
 const BUFFER_SIZE: usize = 64 * 1024;
 
-/// The time without progress after which the disk of the log counts as hanging.
+/// The time without progress after which the disk of the log is considered to hang.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time without output after which the pipe of an ended command counts as empty, where its content cannot be
-/// measured.
+/// The time without output after which the pipe of an ended command is considered empty, if the amount of data in it is
+/// unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Copies output to the log until every process has closed its end of the pipe.
@@ -31,7 +31,7 @@ pub(crate) struct OutputPump {
 impl OutputPump {
     /// Creates one pipe for standard output and standard error.
     ///
-    /// Two pipes would lose the order of lines across the streams: nothing shows which line was written first.
+    /// With two pipes, the order of lines of different streams would be lost.
     #[cfg(unix)]
     pub(crate) fn pipe(log: LogDrain) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
@@ -85,11 +85,11 @@ impl OutputPump {
         self.tasks.spawn(pipe.run());
     }
 
-    /// Waits until everything that the ended command has written is in the log. Call it once, when all processes of
-    /// the command were killed.
+    /// Waits until all output of the ended command is in the log. Call it once, when all processes of the command were
+    /// killed.
     ///
-    /// The wait is as long as the disk of the log needs. Only a disk that accepts nothing for [`STALL_TIMEOUT`] ends
-    /// it. A process that escaped the task may hold the pipe open and does not lengthen it.
+    /// The wait depends on the speed of the log's disk, and fails if the disk accepts no data for [`STALL_TIMEOUT`]. A
+    /// process that escaped from the task may keep the pipe open; this does not extend the wait.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ struct PipeCopy<R, W> {
     reader: R,
     log: W,
     buffer: Box<[u8]>,
-    /// The part of the buffer that is not in the log yet.
+    /// The part of the buffer that was not yet written to the log.
     unwritten: Range<usize>,
     command_ended: Arc<SetOnce<()>>,
 }

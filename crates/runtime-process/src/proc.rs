@@ -13,13 +13,13 @@ use rustix::process::Pid;
 #[cfg(target_os = "linux")]
 use crate::memory_timer::MachineMemory;
 
-/// Enough for most files: the kernel writes at most a page at once.
+/// Sufficient for most files, because the kernel returns at most a page at once.
 const READ_BYTES: usize = 4096;
 
 /// The flag of kernel threads in `/proc/PID/stat`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// The position of the process with pid 0 in the list of `/proc`, if there were one. Its other files precede the
+/// The constant between a process id and the position of the process in the list of `/proc`. Other files precede the
 /// processes.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const PROC_PID_OFFSET: i64 = 258;
@@ -33,7 +33,7 @@ pub(crate) struct ProcStat {
     pub(crate) group: i32,
     pub(crate) session: i32,
     pub(crate) is_kernel_thread: bool,
-    /// CPU time in user and kernel mode, in clock ticks, without that of reaped children.
+    /// CPU time in user and kernel mode, in clock ticks, without the time of reaped children.
     pub(crate) cpu_ticks: u64,
     /// Resident memory in bytes; zero after its end.
     pub(crate) resident_memory: u64,
@@ -58,12 +58,12 @@ pub(crate) fn own_group_and_session() -> (i32, i32) {
     own.map_or((0, 0), |stat| (stat.group, stat.session))
 }
 
-/// Identifies a process, even if its pid was used by another one before.
+/// Identifies a process, even if another process had the same pid before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessKey {
     pub(crate) pid: i32,
-    /// The inode of `/proc/PID`. Each process gets a new one; a running process may get another one, and then looks
-    /// like a new process.
+    /// The inode of `/proc/PID`. Each process gets a new inode. If the inode of a running process changes, the process
+    /// is treated as a new one.
     inode: u64,
 }
 
@@ -77,11 +77,11 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
     })
 }
 
-/// Lists the processes that started after `first`, which is not reaped yet, without a list of all processes.
+/// Lists the processes that started after `first`, which is not reaped yet, without listing all processes.
 ///
-/// The kernel assigns pids in turn, and a position in the list of `/proc` is a pid and a constant. `None` if `first` is
-/// not found at its position, or if the pids have started over since it was created. Pids that have started over twice
-/// are not noticed: `first` must be younger than that takes.
+/// The kernel assigns ascending pids, and the position of a process in the list of `/proc` is its pid plus a constant.
+/// Returns `None` if `first` is not at its position, or if the pids have started over since it was created. If they
+/// have started over twice, this is not detected, so `first` must be a recent process.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) fn process_keys_since(first: i32) -> Option<Vec<ProcessKey>> {
     use rustix::fs::{Dir, Mode, OFlags, open};
@@ -121,7 +121,7 @@ pub(crate) fn environment_variable(pid: i32, name: &str) -> io::Result<Option<Ve
 
 /// Returns the hard limit of file locks of a process; `u64::MAX` without a limit.
 ///
-/// Every user may read it, even of an undumpable process, and of a zombie.
+/// Every user may read the limit, even that of an undumpable process or a zombie.
 pub(crate) fn file_lock_limit(pid: i32) -> Option<u64> {
     parse_file_lock_limit(&read(pid, "limits")?)
 }
@@ -200,8 +200,8 @@ pub(crate) fn read_text(path: impl AsRef<Path>) -> Option<String> {
     String::from_utf8(read_file(path).ok()?).ok()
 }
 
-/// Reads a file of the kernel. `fs::read` asks for its length in vain, and then reads 32, 64, ... bytes; `take` hides the
-/// file from it.
+/// Reads a file of the kernel. `fs::read` would query the length, which is always 0, and then read 32, 64, ... bytes;
+/// `take` avoids this.
 fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(READ_BYTES);
     File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;

@@ -35,7 +35,7 @@ pub(crate) struct ProcessTree {
     cgroup: Arc<Cgroup>,
     oom: OomWatch,
     limits: TaskLimits,
-    /// How often the limit of processes refused one, until the remaining processes were killed.
+    /// The number of failed forks because of the process limit, until the remaining processes were killed.
     refused_forks: Option<u64>,
     usage: Option<CommandUsage>,
     /// Receives the usage.
@@ -132,8 +132,8 @@ impl ProcessTree {
         }
     }
 
-    /// Kills all processes that remain after the leader has ended, which is not reaped yet: its pid identifies its
-    /// session and process group. Reports the usage of all with its samples.
+    /// Kills the remaining processes after the end of the leader. The leader is not reaped yet, so its pid still
+    /// identifies its session and process group. Reports the usage of all processes with the samples.
     pub(crate) async fn kill_remaining(&mut self, samples: Vec<UsageSample>) -> KilledOrphans {
         self.signal(KillSignal::Kill);
         let leader = self.leader.take();
@@ -171,7 +171,7 @@ impl ProcessTree {
         self.cgroup.missing_limits()
     }
 
-    /// Returns explanations for the log of the command, which failed: the limits that it reached.
+    /// Returns explanations for the log of a failed command: the limits that it reached.
     pub(crate) fn explain_failure(&self, exit: Exit) -> Vec<String> {
         let kills = self.cgroup.usage().oom_kills;
         let memory = self.oom.explanation(exit, kills, &self.limits);

@@ -26,7 +26,7 @@ impl ChildProcess {
     pub(crate) fn reap(&mut self) {}
 }
 
-/// Without effect: a start cannot be ended on this system.
+/// Has no effect, because a start cannot be ended on this system.
 #[derive(Debug, Default)]
 pub(crate) struct StartControl;
 

@@ -20,7 +20,7 @@ use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
 use crate::walled_command::ExecRequest;
 
-/// The time that another command has to start behind the walls of a running one.
+/// The time limit for the start of another command behind the walls of a running command.
 const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time at which a running command must be dead; `None` while it may run.
@@ -29,7 +29,7 @@ pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 /// The exit of a command that the worker killed because it used too much memory or disk space.
 const KILLED: Exit = Exit::Signal(9);
 
-/// A running command. All its processes are killed when this is dropped.
+/// A running command. All its processes are killed when this value is dropped.
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
     watched: WatchedCommand,
@@ -75,7 +75,7 @@ impl RunningCommand {
         }))
     }
 
-    /// Waits until the command exits or has been stopped for the deadline, then kills its remaining processes.
+    /// Waits until the command exits, or stops it when a deadline is set. Then kills its remaining processes.
     pub(crate) async fn finish(
         mut self,
         mut deadline: KillDeadline,
@@ -140,9 +140,9 @@ impl RunningCommand {
         Ok(exit)
     }
 
-    /// Sends the stop signals, until the leader exits. The timeout of a signal is cut short if the deadline moves.
+    /// Sends the stop signals until the leader exits. If the deadline moves, the timeout of a signal is shortened.
     ///
-    /// Remaining processes of the group get no further signals: the caller kills them.
+    /// Remaining processes of the group receive no further signals, because the caller kills them.
     async fn stop(&mut self, deadline: &mut KillDeadline) -> io::Result<()> {
         let budget = remaining(deadline);
         for (signal, timeout) in self.kill_sequence.steps(budget) {

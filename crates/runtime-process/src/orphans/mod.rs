@@ -1,11 +1,12 @@
 //! Finds and ends processes that left the process group of their command.
 //!
-//! A process belongs to a command if it has one of its [marks](crate::marks), is in the session of such a process, or
-//! is its child. The parent of an orphan is dead; with [`adopt_orphans`], this process becomes its parent. A child of
-//! this process with a lowered limit has hidden its marks: no other part of this program starts such processes.
+//! A process belongs to a command if it has one of the command's [marks](crate::marks), or if it is a child or in the
+//! session of such a process. The parent of an orphan has ended; with [`adopt_orphans`], this process becomes the new
+//! parent. If a child of this process has a lower limit, it has hidden its marks, because no other part of this program
+//! starts such processes.
 //!
-//! Only a control group or a pid namespace ends processes that are faster than any search, or that have the
-//! capability to change their marks at will.
+//! Processes that fork faster than any search, or that have the capability to change their marks, can only be ended by
+//! a control group or a process namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,11 +24,11 @@ use crate::proc::{self, ProcessKey};
 
 /// The time between two scans without a mark after which a process counts as a non-task process.
 ///
-/// Between its fork and the execution of a program, a process shows the environment of its parent. A single scan
-/// may therefore miss the mark of a process that is about to execute a task's command.
+/// Between the fork and the execution of its program, a process has the environment of its parent. A single scan may
+/// therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// The age of a command up to which only the processes that started after it are listed. In this time, no machine starts
+/// The maximum age of a command for a list of only the processes that started after it. In this time, no machine starts
 /// as many processes as there are pids.
 const MAX_PARTIAL_AGE: Duration = Duration::from_millis(100);
 
@@ -45,8 +46,8 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 /// Finds and kills the processes of commands.
 ///
 /// The scanner remembers processes that belong to no task or to another command, so that a scan need not read the files
-/// of every process on the machine. Its first scan must precede the first task: every process that exists by then belongs
-/// to no task of this engine and is confirmed immediately.
+/// of every process on the machine. The first scan must precede the first task: all processes that it finds belong to
+/// no task of this engine, and are confirmed immediately.
 #[derive(Debug)]
 pub(crate) struct OrphanScanner {
     owner: MarkOwner,
@@ -61,21 +62,21 @@ pub(crate) struct OrphanScanner {
 struct Known {
     /// The time of the scan.
     time: Instant,
-    /// Processes that a scan need not read.
+    /// Processes that the next scan need not read.
     classes: Arc<BTreeMap<ProcessKey, Class>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Class {
-    /// No scan has found a mark since this time.
+    /// Scans have found no mark since this time.
     SuspectedSince {
         first: Instant,
-        /// Whether its variables can be read. Tried again only before it is confirmed.
+        /// Whether its variables can be read. This is tested again only until the process is confirmed.
         is_readable: bool,
     },
-    /// It belongs to no task.
+    /// The process belongs to no task.
     NonTask,
-    /// It is in the session of the command with this number.
+    /// The process is in the session of the command with this number.
     Member(u64),
 }
 
@@ -149,7 +150,7 @@ impl OrphanScanner {
 
     /// Reaps the orphans of commands that this process has adopted.
     ///
-    /// Other children of this process are left to those who started them.
+    /// Other children of this process are reaped by the code that started them.
     pub(crate) fn reap(&self) {
         for child in children_except_leaders() {
             // Its limit shows to whom it belongs, also if it has ended.
@@ -166,8 +167,8 @@ impl OrphanScanner {
         }
     }
 
-    /// Returns whether a process belongs to a command of this worker that has ended: its sandbox was dropped, or the
-    /// process was not ended in time.
+    /// Returns whether a process belongs to a command of this worker that has ended: the sandbox of the command was
+    /// dropped, or the search did not end the process in time.
     fn is_stale(&self, process: &Candidate) -> bool {
         process.number.is_some_and(|number| {
             self.owner.owns(number) && CommandMark::state(number) == CommandState::Unknown
@@ -187,10 +188,11 @@ impl OrphanScanner {
         self.own_limit.is_some_and(|own| number < own)
     }
 
-    /// Returns all processes that may belong to the command with this number, or to an ended one, with their marks.
+    /// Returns all processes that may belong to the command with this number or to an ended command, with their marks.
     ///
-    /// With `since`, the first process of a command that started a moment ago, only later processes are listed, which all
-    /// others of the command are. So the end of a short task does not cost more on a machine with many processes.
+    /// `since` is the first process of a command that started a moment ago. Only processes that started later are then
+    /// listed, since all other processes of the command did. The end of a short task therefore costs no more on a
+    /// machine with many processes.
     fn scan(&self, command: Option<u64>, since: Option<i32>) -> Vec<Candidate> {
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
@@ -244,7 +246,7 @@ impl OrphanScanner {
         candidates
     }
 
-    /// Returns what is known of a process after it was read at `now`; `None` if the next scan has to read it again.
+    /// Returns the knowledge about a process that was read at `now`; `None` if the next scan has to read it again.
     fn class_of(
         &self,
         process: &Candidate,
