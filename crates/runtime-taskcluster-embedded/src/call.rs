@@ -51,7 +51,7 @@ pub(crate) struct Call {
     pub(crate) payload: Value,
     pub(crate) caller: Caller,
     pub(crate) now: Timestamp,
-    /// The injected faults that the handler has to commit itself.
+    /// The injected faults that the handler has to apply.
     pub(crate) faults: HandlerFaults,
 }
 
@@ -159,7 +159,7 @@ pub(crate) struct Page<T> {
 impl<T> Page<T> {
     /// Replaces the items of the page, without those for which there is no replacement.
     ///
-    /// A listing of tasks is paged before this, so that only those of the page are read from the journal.
+    /// Call it after a listing of tasks was paged, so that only the tasks of the page are read from the journal.
     pub(crate) fn filter_map<U>(
         self,
         mut replace: impl FnMut(T) -> Result<Option<U>, RequestError>,

@@ -185,7 +185,7 @@ impl ServerContext {
         }
     }
 
-    /// Stores a blob, and removes the file of the one that it replaces.
+    /// Stores a blob, and removes the file of the replaced blob.
     pub(crate) fn put_blob(&self, key: String, blob: Blob) -> Result<(), RequestError> {
         let replaced = self.update(|state| state.blobs.put(key, blob));
         let stored = self.check_storage();

@@ -108,7 +108,8 @@ impl Field {
 impl Schema {
     /// Validates the payload and adds the defaults of missing properties.
     ///
-    /// Only state that `is_stored` is limited in depth. A real queue accepts more, which clients have to survive.
+    /// The depth is limited only if the state `is_stored`. A real queue accepts deeper payloads, and tests have to
+    /// cover this.
     pub(crate) fn check(&self, payload: &mut Value, is_stored: bool) -> Result<(), RequestError> {
         let mut errors = Vec::new();
         if is_stored && !is_storable(payload) {

@@ -31,7 +31,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Verifies the signature in the header or in the bewit. Returns `None` for an unsigned request.
 ///
-/// Signatures are compared with the system time, since clients sign with theirs. Certificates are
+/// The times of signatures are compared with the system time, because clients use their system time. Certificates are
 /// compared with `now`, the time of the services, which may be ahead.
 pub(crate) fn authenticate(
     request: SignedRequest<'_>,

@@ -19,7 +19,7 @@ pub(crate) struct Blob {
     pub(crate) len: u64,
     /// A line `name: value` for each. Many blobs with a map each would need several times as much memory.
     headers: Box<str>,
-    /// Whether the store has the blob. The file of any other one is removed with it.
+    /// Whether the store has the blob. If not, the file is removed when the blob is dropped.
     is_stored: AtomicBool,
 }
 
@@ -91,8 +91,8 @@ impl BlobStore {
 
     /// Stores a blob and returns the replaced one, which the caller drops outside of the lock.
     ///
-    /// The state is stored before that, so that it never names a removed file. If that fails, the caller must
-    /// [`keep`](Blob::keep) the replaced blob.
+    /// Before the drop, the caller must store the state, so that it never refers to a removed file. If storing fails,
+    /// the caller must [`keep`](Blob::keep) the replaced blob.
     #[must_use]
     pub(crate) fn put(&mut self, key: String, blob: Blob) -> Option<Arc<Blob>> {
         blob.keep();

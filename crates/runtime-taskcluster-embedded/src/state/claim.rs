@@ -1,7 +1,7 @@
 //! Claims and reclaims of runs.
 //!
-//! A run is pending, then running, then resolved. While it runs, `takenUntil` and a timer say how
-//! long the claim lasts: a reclaim moves both, and an expired claim ends the run (`resolve.rs`).
+//! A run is pending, then running, then resolved. While it runs, `takenUntil` and a timer contain the end of the claim.
+//! A reclaim moves both, and the expiry of the claim ends the run (`resolve.rs`).
 
 use std::sync::Arc;
 

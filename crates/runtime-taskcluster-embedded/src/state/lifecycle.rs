@@ -15,7 +15,7 @@ use crate::time;
 impl State {
     /// Creates a task, and schedules it unless dependencies block it.
     ///
-    /// A second creation with the same definition succeeds, since clients retry `createTask`.
+    /// A second call with the same definition succeeds, because clients retry `createTask`.
     pub(crate) fn create_task(
         &mut self,
         task_id: &str,

@@ -19,7 +19,7 @@ pub(crate) struct PendingQueue {
     runs: BTreeMap<PendingKey, TaskRun>,
     /// Wakes one polling worker for each run that becomes pending.
     ///
-    /// One, not all: with many idle workers every new task would wake all of them for nothing.
+    /// Only one is woken: otherwise each new task would wake many idle workers without need.
     pub(crate) run_added: Arc<Notify>,
     /// The number of running runs.
     pub(crate) claimed: usize,

@@ -62,7 +62,7 @@ pub(crate) struct PoolWorker {
     pub(crate) modified: Timestamp,
     pub(crate) capacity: u64,
     pub(crate) removed: bool,
-    /// The reason to terminate, once `shouldWorkerTerminate` should say so.
+    /// The reason to terminate, if `shouldWorkerTerminate` returns `true`.
     pub(crate) terminate: Option<String>,
 }
 

@@ -61,7 +61,8 @@ pub(crate) struct TaskSummary<'a> {
 
 /// All tasks by id.
 ///
-/// With a journal, a resolved task leaves the memory after it was written, so that a server may have many of them.
+/// With a journal, a resolved task is removed from memory after it was written, so that a server may have many resolved
+/// tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     in_memory: HashMap<Arc<str>, Task>,
@@ -100,7 +101,7 @@ impl Tasks {
 
     /// Returns a task.
     ///
-    /// Fails if it exists but cannot be read from the journal: another task must not take its id.
+    /// Fails if the task exists but cannot be read from the journal, because another task must not get its id.
     pub(crate) fn get(&self, id: &str) -> Result<Option<TaskRef<'_>>, RequestError> {
         if let Some(task) = self.in_memory.get(id) {
             return Ok(Some(TaskRef::InMemory(task)));
