@@ -29,7 +29,8 @@ struct Payload {
     env: BTreeMap<String, String>,
 }
 
-/// Without folders, which are links to paths outside, and without further commands, which bubblewrap would not contain.
+/// Without `Folders`, which are links to paths outside of the sandbox, and without `Exec`, whose commands would run
+/// outside of it.
 const CAPABILITIES: [Capability; 2] = [Capability::EnvVars, Capability::Copies];
 
 /// Bubblewrap and its arguments before those about the task.
