@@ -141,7 +141,7 @@ pub(crate) async fn run(
     let bootstrap = Bootstrap::read(&mut document, &*program.engine).await?;
     let identity = bootstrap.identity();
     if bootstrap.needs_static_credentials() {
-        // Before the deployment is contacted: it does not help to know that it responds.
+        // Missing credentials are reported before the deployment is contacted.
         static_credentials(&bootstrap)?;
     }
     let checks = ConnectionChecks::new(&identity.root_url)?;

@@ -33,8 +33,8 @@ pub(crate) fn configured(config: &Config, client: &Client) -> Result<Vec<Box<dyn
 
 /// Creates the plugin that watches for idle time, if it is configured.
 ///
-/// A worker that worker-manager knows asks it before the stop, because worker-manager knows the minimum capacity of the
-/// pool. After an error, the worker continues.
+/// A worker that is registered with worker-manager asks it before the stop, because it knows the minimum capacity of
+/// the pool. After an error, the worker continues.
 pub(crate) fn idle_stop(config: &Config, client: &Client) -> Option<(IdleStop, IdleSource)> {
     let (plugin, source) = IdleStop::with_source(config.worker.plugins.idle_stop?);
     let is_managed = config.worker.registration.is_some()

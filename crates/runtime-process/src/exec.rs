@@ -193,7 +193,7 @@ fn attend(
             }
         }
         (Some(terminal), ..) => ExecProcess::new(terminal.clone(), terminal, control),
-        // The streams are those that were asked for.
+        // The start returns the requested streams.
         (None, ..) => ExecProcess::new(tokio::io::sink(), tokio::io::empty(), control),
     }
 }

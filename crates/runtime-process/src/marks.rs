@@ -310,7 +310,7 @@ mod tests {
             [false, true, false]
         );
         fs::remove_dir(&folders[0])?;
-        // The folder of another root is not missing here: this worker does not see it.
+        // A folder of another root is not considered missing, because this worker cannot see that root.
         let live = LiveOwners::below(root.path(), &[])?;
         assert_eq!(is_dead(&live), [true, false, false]);
         for foreign in ["", "/", "x/y/z", "1:2", "1:2/run-a/t", "/data/run-a/task-1"] {

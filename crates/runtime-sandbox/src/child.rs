@@ -131,7 +131,7 @@ impl SandboxChild {
         Ok(socket.map(|socket| (self.process.pid(), socket)))
     }
 
-    /// Lets the init process continue with a network, which lasts as long as the command.
+    /// Lets the init process continue with a network, which ends with the command.
     pub(crate) fn set_network(&mut self, network: impl Any + Send + Sync) -> io::Result<()> {
         self.network = Some(Box::new(network));
         send(&self.control, &[0], SendFlags::NOSIGNAL)?;

@@ -184,7 +184,7 @@ fn keep_capabilities() -> Result<(), c_int> {
             libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, 0, 0)
         };
         match check(raised) {
-            // The kernel does not know it, nor those after it.
+            // The kernel does not support this capability and the following ones.
             Err(libc::EINVAL) => break,
             raised => raised?,
         };

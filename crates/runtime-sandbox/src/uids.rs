@@ -9,7 +9,7 @@ use crate::error::SpawnError;
 /// The user ids that commands of this process use.
 static IN_USE: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// A user id that no other command of this process has. Dropping it releases the id.
+/// A user id that no other command of this process has. When the lease is dropped, the id is released.
 ///
 /// For several commands that share files, see [`Isolation::lease_user`](crate::Isolation::lease_user).
 #[derive(Debug)]

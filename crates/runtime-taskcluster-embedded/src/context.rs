@@ -161,7 +161,7 @@ impl ServerContext {
     /// Moves the clock forward and runs the timers that become due.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
-        // Also here, not only in the task of the timers: a caller sees the effects at once.
+        // Timers run here too, and not only in their tokio task, so that the caller sees the effects at once.
         self.run_due_timers();
     }
 

@@ -9,7 +9,7 @@ use crate::state::clients::AuthClient;
 
 /// The id of the client.
 const CLIENT_ID: &str = "tester";
-/// The access token of the client, which everyone knows.
+/// The public access token of the client.
 const ACCESS_TOKEN: &str = "no-secret";
 
 /// A directory whose only client is the one for tests, with the roles of the real directory.

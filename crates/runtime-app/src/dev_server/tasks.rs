@@ -16,7 +16,7 @@ use crate::output;
 
 /// The interval at which a followed task is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The time for the end of a live log to arrive after its task is resolved.
+/// The time limit for receiving the end of a live log after its task is resolved.
 const LOG_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A deployment, with the credentials of the user.
@@ -95,7 +95,7 @@ impl Deployment {
                         printed = log.print_live(run_id) => printed,
                         () = self.resolved(task_id, run_id) => Ok(()),
                     };
-                    // Otherwise the live log has ended, or cannot be read: the next status decides.
+                    // The live log has ended, or cannot be read. The next status shows whether to continue.
                     if let Err(error) = printed
                         && log.is_output_closed()
                     {

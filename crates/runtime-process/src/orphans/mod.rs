@@ -153,7 +153,7 @@ impl OrphanScanner {
     /// Other children of this process are reaped by the code that started them.
     pub(crate) fn reap(&self) {
         for child in children_except_leaders() {
-            // Its limit shows to whom it belongs, also if it has ended.
+            // Its limit identifies its command, even after the process has ended.
             let number = proc::file_lock_limit(child);
             let is_orphan = number.is_some_and(|number| match CommandMark::state(number) {
                 CommandState::Running(leader) => child != leader && self.owner.owns(number),

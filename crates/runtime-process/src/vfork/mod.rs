@@ -87,7 +87,7 @@ pub(crate) fn spawn<P: FnMut() -> io::Result<()>>(
             StartError::prepare(error)
         }
     };
-    // The process exited without executing a program. Nothing else knows its pid, so it is reaped here.
+    // The process exited without executing a program. Its pid is not stored elsewhere, so it is reaped here.
     waitpid(Some(pid), WaitOptions::empty()).map_err(|error| StartError::prepare(error.into()))?;
     Err(error)
 }

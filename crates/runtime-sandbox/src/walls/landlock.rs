@@ -7,7 +7,7 @@ use crate::files::{FileAccess, FileView, RootFolder};
 use crate::plan::{Cell, Plan};
 use crate::sys;
 
-/// Rights on files, by the version of Landlock that knows them.
+/// Rights on files, by the version of Landlock that introduced them.
 const EXECUTE: u64 = 1;
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
@@ -30,7 +30,7 @@ const SCOPES: u64 = 0b11;
 
 const RULE_PATH_BENEATH: u32 = 1;
 
-/// Returns the rights on files that a version knows.
+/// Returns the rights on files that a version supports.
 fn known_rights(version: u32) -> u64 {
     let mut rights = RIGHTS_1;
     for (least, right) in [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEVICE)] {

@@ -1,4 +1,4 @@
-//! Mounts by the calls that know detached mounts, and the folders and files that they cover.
+//! Mounts with the system calls for detached mounts, and the creation of their mount points.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};

@@ -32,13 +32,13 @@ pub(super) struct TaskMounts {
     disposition: CacheDisposition,
 }
 
-/// A cache that the task uses exclusively, and the path at which the task sees it.
+/// A cache that the task uses exclusively, and its path in the task.
 struct AcquiredCache {
     handle: FolderHandle<String>,
     target: String,
 }
 
-/// An input, pinned while the task runs, and the path at which the task sees it.
+/// An input, pinned while the task runs, and its path in the task.
 struct AcquiredInput {
     input: CachedInput,
     target: String,
