@@ -137,6 +137,7 @@ impl UseCount {
         self.0.load(Ordering::Acquire) & USERS
     }
 
+    // A claim counts as well: its disposal has begun or is about to, and no new user is admitted.
     pub(crate) fn is_retired(&self) -> bool {
         self.0.load(Ordering::Acquire) & (RETIRED | CLAIMED) != 0
     }

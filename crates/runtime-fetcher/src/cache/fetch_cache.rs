@@ -174,6 +174,7 @@ impl FetchCache {
 /// Returns whether the same fetch with other credentials may succeed.
 fn depends_on_credentials(error: Option<&FetchError>) -> bool {
     match error {
+        // Its requests carry the credentials of the task that began the fetch.
         Some(FetchError::Worker { .. }) => true,
         // The service refused the task. A 403 of the server with the bytes concerns every task alike.
         Some(FetchError::Broken { source, .. }) => {

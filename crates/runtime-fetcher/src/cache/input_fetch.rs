@@ -20,6 +20,7 @@ use crate::targets::FileTarget;
 /// collector always keeps covers them.
 const MIN_RESERVED_BYTES: u64 = 1 << 20;
 
+// Texts and not a flag: waiters share the cache's progress type, which knows nothing of fetches.
 /// The activities of a construction in this cache. The second one is reported when the fetch finished or stopped.
 const FETCHING: &str = "fetching";
 const ENDED: &str = "ended";

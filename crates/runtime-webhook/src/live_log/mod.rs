@@ -30,8 +30,8 @@ use crate::response::set_headers;
 /// client lags behind without any effect on the writer.
 ///
 /// `Range: bytes=N-` starts at an offset, which lets a client resume. `bytes=-N` starts `N` bytes before the
-/// current end. A complete log is compressed with gzip if the client accepts it. Scripts of all origins may
-/// read the log, as Taskcluster's user interface does.
+/// current end. A request without `Range` gets the log with gzip if the client accepts it. Scripts of all origins
+/// may read the log, as Taskcluster's user interface does.
 ///
 /// | path | response |
 /// | --- | --- |

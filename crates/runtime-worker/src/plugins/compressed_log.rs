@@ -111,6 +111,8 @@ struct GzipCopy {
 impl GzipCopy {
     fn create(log: &FollowedLog, storage: &TemporaryStorage) -> io::Result<Self> {
         Ok(Self {
+            // The file and not a reader: the copy lags behind by design, and its reads must not compete with
+            // those of viewers for the permits of the log.
             source: File::open(log.path())?,
             encoder: GzEncoder::new(storage.new_file("log")?, Compression::default()),
             bytes: 0,

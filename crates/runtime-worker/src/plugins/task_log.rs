@@ -219,7 +219,8 @@ impl TaskPlugin for TaskLogUpload {
 
     async fn exception(&mut self, resolution: &Resolution) -> Result<(), TaskError> {
         match resolution {
-            // The worker no longer holds the run, so it must not change its artifacts.
+            // The worker no longer holds the run, so it must not change its artifacts. A cancelled run and one past its
+            // deadline are still its own: the queue accepts artifacts for 25 minutes after the end.
             Resolution::Abandoned(StopReason::ClaimLost) => Ok(()),
             _ if self.upload_attempted => Ok(()),
             _ => self.upload().await,

@@ -94,6 +94,8 @@ impl ResolutionReporter<'_> {
             // task would lose another retry to the same shutdown.
             self.no_more_claims.wait().await;
         }
+        // With the credentials of the run, as the queue requires for a report. If these expire, it answers 401 until
+        // the claim counts as lost, which ends the attempts.
         let (queue, run) = (self.run.context.queue(), self.run.context.run());
         match resolution {
             Resolution::Completed => queue.report_completed(run).await?,

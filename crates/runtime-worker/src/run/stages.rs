@@ -161,6 +161,8 @@ impl Stages {
     ) -> Result<Verdict, TaskError> {
         traced("prepare", Vec::new, self.prepare(shared, run)).await?;
         let sandbox = traced("start", Vec::new, self.start(shared, run)).await?;
+        // No stage limit: the task may run until its deadline or `maxRunTime`, which stop it from outside.
+        // After a kill, the guard of the sandbox ends the wait.
         let result = traced_with("run", Vec::new, sandbox.wait(), failure_of_run).await?;
         // Kept until `dispose`: the last reference may remove the folder of the task, and is
         // dropped on another thread there.
@@ -234,6 +236,7 @@ impl Stages {
         let builder = engine.new_sandbox_builder(&engine_run);
         let mut builder = foreign_call(ENGINE, "new_sandbox_builder", limit, builder).await?;
         let mut variables = SetVariables::new();
+        // One after the other, unlike `prepare`: all change the same builder, in the order of the plugins.
         for NamedPlugin { name, plugin } in &mut self.plugins {
             let mut builder = PluginBuilder {
                 builder: &mut *builder,

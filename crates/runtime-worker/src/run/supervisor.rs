@@ -26,6 +26,7 @@ pub(super) struct RunSupervisor<'a> {
     pub(super) shared: &'a WorkerShared,
     pub(super) run: &'a TaskRun,
     pub(super) controller: &'a TaskContextController,
+    // Owns the time budget and the state of the claim: both are needed last, for the report.
     pub(super) reporter: ResolutionReporter<'a>,
 }
 

@@ -161,7 +161,7 @@ impl Worker {
             tokio::select! {
                 claims = poll_claim(&mut claim_in_flight) => {
                     claim_in_flight = None;
-                    // Also after a stop: `run_task` gives these runs back, except those without retries.
+                    // Also after a stop: `RunSupervisor` gives these runs back, except those without retries.
                     remaining = remaining.saturating_sub(claims.len() as u64);
                     for claim in claims {
                         running.start(&self.shared, claim, claiming_since, stop);
