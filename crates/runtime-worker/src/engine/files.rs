@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runtime_core::BoxError;
 use tokio::io::AsyncRead;
 
 /// A plain file of an ended task.
@@ -34,7 +35,11 @@ pub trait RemoteFile: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The error of the transfer.
+    /// An error whose kind tells about the file becomes an error artifact and fails the task:
+    /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied),
+    /// [`IsADirectory`](io::ErrorKind::IsADirectory), [`NotADirectory`](io::ErrorKind::NotADirectory),
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) and [`InvalidFilename`](io::ErrorKind::InvalidFilename). Any other
+    /// error, and every error of the stream, is one of the transfer: the run ends as `resource-unavailable`.
     ///
     /// # Cancel safety
     ///
@@ -67,6 +72,8 @@ pub struct WalkedFile {
 }
 
 /// The reason why a path of a task could not be extracted. `path` is as the task's author wrote it.
+///
+/// All but [`Failed`](Self::Failed) become an error artifact and fail the task.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -112,5 +119,15 @@ pub enum ExtractError {
     NotLocal {
         /// The requested path.
         path: String,
+    },
+
+    /// The engine failed, for example because its connection to a virtual machine broke. The task is not the reason, and
+    /// the run ends as `resource-unavailable`.
+    #[error("the engine cannot read `{path}`")]
+    Failed {
+        /// The requested path.
+        path: String,
+        /// The error of the engine.
+        source: BoxError,
     },
 }

@@ -14,20 +14,38 @@ pub(super) struct Unavailable {
     pub(super) message: String,
 }
 
-impl From<ExtractError> for Unavailable {
-    fn from(error: ExtractError) -> Self {
+impl Unavailable {
+    /// Describes an error whose reason is the task.
+    pub(super) fn of_task(error: ExtractError) -> Self {
         let reason = match &error {
             ExtractError::Missing { .. } => ArtifactErrorReason::FileMissing,
-            ExtractError::Unreadable { .. } | ExtractError::NotLocal { .. } => {
-                ArtifactErrorReason::NotReadable
-            }
             ExtractError::Outside { .. }
             | ExtractError::NotAFile { .. }
             | ExtractError::NotAFolder { .. } => ArtifactErrorReason::InvalidResource,
+            ExtractError::Unreadable { .. }
+            | ExtractError::NotLocal { .. }
+            | ExtractError::Failed { .. } => ArtifactErrorReason::NotReadable,
         };
         Self {
             reason,
             message: error_chain(&error),
+        }
+    }
+}
+
+/// The reason why an entry has no files.
+pub(super) enum FindError {
+    /// The task is the reason.
+    Unavailable(Unavailable),
+    /// The engine is the reason.
+    Failed(ExtractError),
+}
+
+impl From<ExtractError> for FindError {
+    fn from(error: ExtractError) -> Self {
+        match error {
+            ExtractError::Failed { .. } => Self::Failed(error),
+            error => Self::Unavailable(Unavailable::of_task(error)),
         }
     }
 }
@@ -56,7 +74,7 @@ pub(super) async fn find_file(
     path: &str,
     result: &dyn ResultSet,
     limit: ArtifactLimit,
-) -> Result<FoundFiles, Unavailable> {
+) -> Result<FoundFiles, FindError> {
     let file = result.open_file(path).await?;
     if limit.remaining == 0 {
         return Err(too_many(path, limit));
@@ -75,7 +93,7 @@ pub(super) async fn find_folder(
     path: &str,
     result: &dyn ResultSet,
     limit: ArtifactLimit,
-) -> Result<FoundFiles, Unavailable> {
+) -> Result<FoundFiles, FindError> {
     let walk = result.walk_folder(path, limit.remaining).await?;
     // Followed links add entries that the engine may not have counted.
     if walk.is_truncated || walk.files.len() > limit.remaining {
@@ -94,7 +112,7 @@ pub(super) async fn find_folder(
         }
         let file = file.file.map_err(|source| {
             let path = format!("{path}/{shown}");
-            Unavailable::from(ExtractError::Unreadable { path, source })
+            Unavailable::of_task(ExtractError::Unreadable { path, source })
         });
         found.files.push((name, file));
     }
@@ -107,12 +125,12 @@ pub(super) async fn find_folder(
     Ok(found)
 }
 
-fn too_many(path: &str, limit: ArtifactLimit) -> Unavailable {
+fn too_many(path: &str, limit: ArtifactLimit) -> FindError {
     let max = limit.max;
-    Unavailable {
+    FindError::Unavailable(Unavailable {
         reason: ArtifactErrorReason::TooLarge,
         message: format!(
             "`{path}` exceeds the limit of {max} artifacts of a task; pack its files into an archive"
         ),
-    }
+    })
 }

@@ -6,19 +6,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use runtime_core::artifact::{
-    Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ContentEncoding, ErrorArtifact,
-    S3Artifact, UploadError, UploadOutcome, upload_all,
+    Artifact, ArtifactBody, ArtifactSource, ErrorArtifact, UploadError, UploadOutcome, upload_all,
 };
-use runtime_core::clock::deserialize_optional_timestamp;
 use runtime_core::queue::ArtifactErrorReason;
-use runtime_core::{ApiError, MalformedPayloadError, Section, TaskError, Timestamp, error_chain};
+use runtime_core::{ApiError, BoxError, MalformedPayloadError, Section, TaskError, error_chain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::artifact_files::{ArtifactLimit, Unavailable, find_file, find_folder};
-use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts, content_type_of};
-use super::artifact_spool::SpooledFile;
+use super::artifact_files::{ArtifactLimit, FindError, Unavailable, find_file, find_folder};
+use super::artifact_names::{LOG_ARTIFACTS, NAME_OF_LOG, check_artifacts};
+use super::artifact_spec::{ArtifactSpec, Kind, check_expiry};
+use super::artifact_spool::{CopyError, SpooledFile};
 use crate::engine::{ExtractError, RemoteFile, ResultSet, TaskFile};
 use crate::payload::schema_of;
 use crate::plugin::{Plugin, TaskPlugin};
@@ -57,35 +56,6 @@ struct Payload {
     /// The files and folders to upload.
     #[serde(default)]
     artifacts: Vec<ArtifactSpec>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ArtifactSpec {
-    /// The name of the artifact, or the prefix of the names for a folder.
-    #[schemars(length(min = 1))]
-    name: String,
-    /// Whether `path` is a file or a folder.
-    #[serde(rename = "type")]
-    kind: Kind,
-    /// The path, relative to the working directory of the task.
-    path: String,
-    /// The expiry. Default and maximum: the expiry of the task.
-    #[serde(default, deserialize_with = "deserialize_optional_timestamp")]
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    expires: Option<Timestamp>,
-    /// The MIME type; by default guessed from the name.
-    content_type: Option<String>,
-    /// Whether the path may be missing.
-    #[serde(default)]
-    optional: bool,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    File,
-    Directory,
 }
 
 #[async_trait]
@@ -134,19 +104,6 @@ impl Plugin for Artifacts {
     }
 }
 
-/// Rejects artifacts that expired before the task was created, which the queue would refuse after the task has run.
-///
-/// The expiry is not compared with the local clock, which may be wrong.
-fn check_expiry(specs: &[ArtifactSpec], created: Timestamp) -> Result<(), MalformedPayloadError> {
-    let problems = specs.iter().enumerate().filter_map(|(index, spec)| {
-        let expires = spec.expires.filter(|expires| *expires <= created)?;
-        Some(MalformedPayloadError::new(format!(
-            "`payload.artifacts.{index}.expires`: {expires} is before the creation of the task"
-        )))
-    });
-    MalformedPayloadError::merge(problems).map_or(Ok(()), Err)
-}
-
 struct TaskArtifacts {
     run: TaskRun,
     specs: Vec<ArtifactSpec>,
@@ -170,7 +127,11 @@ impl TaskPlugin for TaskArtifacts {
                 remaining: self.max_artifacts.saturating_sub(found),
                 max: self.max_artifacts,
             };
-            for file in self.find(spec, &**result, limit).await {
+            let files = self.find(spec, &**result, limit).await;
+            for file in files.unwrap_or_else(|fault| {
+                upload.fail(fault);
+                Vec::new()
+            }) {
                 let found = file.unwrap_or_else(|error_artifact| {
                     upload.verdict = Verdict::Failure;
                     FoundArtifact::Ready(*error_artifact)
@@ -197,10 +158,18 @@ impl TaskPlugin for TaskArtifacts {
             self.upload(artifacts, &mut upload).await;
             // In parts, since each remote file needs a copy on disk.
             for part in remote.chunks(SpooledFile::MAX_COPIES) {
-                let copies = join_all(part.iter().map(|file| self.copy(file))).await;
-                let (artifacts, copies): (Vec<_>, Vec<_>) = copies.into_iter().unzip();
-                if copies.iter().any(Option::is_none) {
-                    upload.verdict = upload.verdict.max(Verdict::Failure);
+                let (mut artifacts, mut copies) = (Vec::new(), Vec::new());
+                for copied in join_all(part.iter().map(|file| self.copy(file))).await {
+                    match copied {
+                        Ok((artifact, copy)) => {
+                            if copy.is_none() {
+                                upload.verdict = upload.verdict.max(Verdict::Failure);
+                            }
+                            artifacts.push(artifact);
+                            copies.push(copy);
+                        }
+                        Err(fault) => upload.fail(fault),
+                    }
                 }
                 self.upload(artifacts, &mut upload).await;
                 // After the uploads, which read the copies.
@@ -217,7 +186,14 @@ impl TaskPlugin for TaskArtifacts {
 /// The result of the uploads so far.
 struct Upload {
     verdict: Verdict,
-    failure: Option<Box<UploadError>>,
+    /// The first failure whose reason is not the task.
+    failure: Option<BoxError>,
+}
+
+impl Upload {
+    fn fail(&mut self, error: BoxError) {
+        self.failure.get_or_insert(error);
+    }
 }
 
 /// An artifact whose name is not checked yet.
@@ -243,13 +219,14 @@ impl FoundArtifact<'_> {
 }
 
 impl TaskArtifacts {
-    /// Finds the files of one entry of the payload. `Err` contains an error artifact for an unavailable file.
+    /// Finds the files of one entry of the payload. The inner error is an error artifact for a file that is
+    /// unavailable, the outer one a failure of the engine.
     async fn find<'a>(
         &self,
         spec: &'a ArtifactSpec,
         result: &dyn ResultSet,
         limit: ArtifactLimit,
-    ) -> Vec<Result<FoundArtifact<'a>, Box<Artifact>>> {
+    ) -> Result<Vec<Result<FoundArtifact<'a>, Box<Artifact>>>, BoxError> {
         let context = &self.run.context;
         let found = match spec.kind {
             Kind::File => find_file(&spec.name, &spec.path, result, limit).await,
@@ -259,42 +236,48 @@ impl TaskArtifacts {
             Ok(found) => {
                 found.notes.iter().for_each(|note| context.log(note));
                 let files = found.files.into_iter();
-                files
-                    .map(|(name, file)| match file {
-                        // Processes that the task left running may replace any part of the path by a link.
-                        Ok(TaskFile::Local(path)) => {
-                            let source = ArtifactSource::FileWithoutLinks(path);
-                            Ok(FoundArtifact::Ready(spec.file_artifact(name, source)))
-                        }
-                        Ok(TaskFile::Remote(file)) => {
-                            Ok(FoundArtifact::Remote(FoundRemote { spec, name, file }))
-                        }
-                        Err(reason) => Err(self.unavailable(spec, name, reason)),
-                    })
-                    .collect()
+                let files = files.map(|(name, file)| match file {
+                    // Processes that the task left running may replace any part of the path by a link.
+                    Ok(TaskFile::Local(path)) => {
+                        let source = ArtifactSource::FileWithoutLinks(path);
+                        Ok(FoundArtifact::Ready(spec.file_artifact(name, source)))
+                    }
+                    Ok(TaskFile::Remote(file)) => {
+                        Ok(FoundArtifact::Remote(FoundRemote { spec, name, file }))
+                    }
+                    Err(reason) => Err(self.unavailable(spec, name, reason)),
+                });
+                Ok(files.collect())
             }
-            Err(_) if spec.optional => {
+            Err(FindError::Failed(error)) => Err(self.failed(&spec.name, error)),
+            Err(FindError::Unavailable(_)) if spec.optional => {
                 let name = &spec.name;
                 context.log(format_args!("Optional artifact `{name}` does not exist"));
-                Vec::new()
+                Ok(Vec::new())
             }
-            Err(reason) => vec![Err(self.unavailable(spec, spec.name.clone(), reason))],
+            Err(FindError::Unavailable(reason)) => {
+                Ok(vec![Err(self.unavailable(spec, spec.name.clone(), reason))])
+            }
         }
     }
 
-    /// Copies a remote file. Returns its artifact with the copy, or an error artifact.
-    async fn copy(&self, remote: &FoundRemote<'_>) -> (Artifact, Option<SpooledFile>) {
+    /// Copies a remote file. Returns its artifact with the copy, or an error artifact if the task has no such file.
+    async fn copy(
+        &self,
+        remote: &FoundRemote<'_>,
+    ) -> Result<(Artifact, Option<SpooledFile>), BoxError> {
         let FoundRemote { spec, name, file } = remote;
         match SpooledFile::copy(&**file, &self.run.environment.storage).await {
             Ok(copy) => {
                 let source = ArtifactSource::File(copy.file.path().to_owned());
-                (spec.file_artifact(name.clone(), source), Some(copy))
+                Ok((spec.file_artifact(name.clone(), source), Some(copy)))
             }
-            Err(source) => {
+            Err(CopyError::Refused(source)) => {
                 let path = name.clone();
-                let reason = Unavailable::from(ExtractError::Unreadable { path, source });
-                (*self.unavailable(spec, name.clone(), reason), None)
+                let reason = Unavailable::of_task(ExtractError::Unreadable { path, source });
+                Ok((*self.unavailable(spec, name.clone(), reason), None))
             }
+            Err(error) => Err(self.failed(name, error)),
         }
     }
 
@@ -306,7 +289,7 @@ impl TaskArtifacts {
         for outcome in upload_all(&*uploader, context.run(), expires, artifacts).await {
             match self.record(outcome).await {
                 Ok(of_artifact) => upload.verdict = upload.verdict.max(of_artifact),
-                Err(error) => upload.failure = upload.failure.take().or(Some(error)),
+                Err(error) => upload.fail(error),
             }
         }
     }
@@ -318,9 +301,18 @@ impl TaskArtifacts {
         Box::new(spec.error_artifact(name, reason))
     }
 
+    /// Logs a failure of the engine or of the worker's storage.
+    fn failed(&self, name: &str, error: impl Into<BoxError>) -> BoxError {
+        let error = error.into();
+        let message = error_chain(&*error);
+        let context = &self.run.context;
+        context.log_error(format_args!("Artifact `{name}`: {message}"));
+        error
+    }
+
     /// Records the outcome of an upload. A file that could not be read, or an artifact that the queue refuses as
     /// invalid, fails the task; any other error is returned.
-    async fn record(&self, outcome: UploadOutcome) -> Result<Verdict, Box<UploadError>> {
+    async fn record(&self, outcome: UploadOutcome) -> Result<Verdict, BoxError> {
         let UploadOutcome {
             name,
             result,
@@ -339,7 +331,7 @@ impl TaskArtifacts {
             return Ok(Verdict::Failure);
         }
         if !is_refused_as_invalid(&error) {
-            return Err(Box::new(error));
+            return Err(error.into());
         }
         // With the expiry of the task, since the requested one may be the reason. Only for readers: the log has the
         // message already.
@@ -365,36 +357,4 @@ fn is_refused_as_invalid(error: &UploadError) -> bool {
         return false;
     };
     source.status() == Some(400) || matches!(source, ApiError::Request { .. })
-}
-
-impl ArtifactSpec {
-    fn file_artifact(&self, name: String, source: ArtifactSource) -> Artifact {
-        let content_type = self
-            .content_type
-            .clone()
-            .unwrap_or_else(|| content_type_of(&name).to_owned());
-        let body = S3Artifact {
-            content_type,
-            encoding: ContentEncoding::Auto,
-            headers: ArtifactHeaders::new(),
-            source,
-        };
-        self.artifact(name, ArtifactBody::S3(body))
-    }
-
-    fn error_artifact(&self, name: String, unavailable: Unavailable) -> Artifact {
-        let body = ErrorArtifact {
-            reason: unavailable.reason,
-            message: unavailable.message,
-        };
-        self.artifact(name, ArtifactBody::Error(body))
-    }
-
-    fn artifact(&self, name: String, content: ArtifactBody) -> Artifact {
-        Artifact {
-            name,
-            expires: self.expires,
-            content,
-        }
-    }
 }

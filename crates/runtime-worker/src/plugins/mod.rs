@@ -18,6 +18,7 @@
 
 mod artifact_files;
 mod artifact_names;
+mod artifact_spec;
 mod artifact_spool;
 mod artifacts;
 mod compressed_log;

@@ -18,6 +18,7 @@ mod mounts;
 #[cfg(unix)]
 mod payload_schema;
 mod plugins;
+mod remote_files;
 #[cfg(unix)]
 mod small_plugins;
 #[cfg(unix)]

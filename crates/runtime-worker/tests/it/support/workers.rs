@@ -80,6 +80,19 @@ impl TestBed {
         })
     }
 
+    /// Returns a worker without plugins, with a quota of its storage.
+    pub(crate) fn worker_with_engine_and_quota(
+        &self,
+        engine: Arc<dyn Engine>,
+        quota: Option<u64>,
+    ) -> WorkerBuilder {
+        self.base_worker(WorkerParts {
+            engine,
+            quota,
+            ..self.parts()
+        })
+    }
+
     /// Returns a worker without plugins, whose environment stops it with `stop`.
     pub(crate) fn stoppable_worker_without_plugins(
         &self,
