@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use rustix::fs::{stat, statfs};
+
 use crate::proc;
 
-/// Returns the resident memory of the processes that descend from each root or are in its session.
+/// The type of file systems in memory.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// Returns the resident memory of the processes that descend from each root or are in its session, and that of the files
+/// in the root folder of each root if that is in memory. Pages of such files that a process has mapped are counted twice.
 pub(crate) fn memory_of_trees(roots: &[i32]) -> Vec<u64> {
     let mut sums = vec![0; roots.len()];
     if roots.is_empty() {
@@ -29,8 +35,22 @@ pub(crate) fn memory_of_trees(roots: &[i32]) -> Vec<u64> {
                 queue.extend(children.get(&processes[index].pid).into_iter().flatten());
             }
         }
+        *sum += memory_of_files(*root).unwrap_or_default();
     }
     sums
+}
+
+/// Returns the memory of the files in the file system of a process's root folder, to which `/tmp` and `/dev/shm` of a
+/// sandbox belong. `None` if it is that of this process, or on a disk.
+fn memory_of_files(process: i32) -> Option<u64> {
+    let root = format!("/proc/{process}/root/");
+    if stat(&root).ok()?.st_dev == stat("/").ok()?.st_dev {
+        return None;
+    }
+    let files = statfs(&root).ok()?;
+    let used = files.f_blocks.checked_sub(files.f_bfree)?;
+    let is_memory = files.f_type as u64 == TMPFS_MAGIC;
+    is_memory.then_some(used.saturating_mul(files.f_bsize as u64))
 }
 
 #[cfg(test)]

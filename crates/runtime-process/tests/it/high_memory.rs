@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runtime_mocks::MockMonitor;
-use runtime_process::{HighMemory, ProcessConfig, ProcessEngine};
+use runtime_process::{HighMemory, ProcessConfig, ProcessEngine, TaskIsolation};
 use runtime_worker::Engine as _;
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn settings() -> HighMemory {
 }
 
 /// Runs a large and a small task. Checks that only the large one ends, with an explanation, and returns its artifact.
-async fn end_of_large_task(bed: &TestBed, engine: ProcessEngine) -> Value {
+async fn end_of_large_task(bed: &TestBed, engine: ProcessEngine, script: &str) -> Value {
     let meminfo = bed.marker("meminfo");
     set_available(&meminfo, 3000 * MIB);
     let go = bed.marker("go");
@@ -45,7 +45,7 @@ async fn end_of_large_task(bed: &TestBed, engine: ProcessEngine) -> Value {
         go.display()
     );
     let small = bed.create(sh(&wait));
-    let large = bed.create(sh(LARGE));
+    let large = bed.create(sh(script));
     let engine = engine.abort_on_high_memory(settings()).meminfo(&meminfo);
     let usage = ResourceUsage::new().artifact(ARTIFACT);
     let running = bed.start(bed.worker_with(engine).capacity(2).plugin(usage));
@@ -80,16 +80,42 @@ async fn end_of_large_task(bed: &TestBed, engine: ProcessEngine) -> Value {
 async fn largest_task_ends_when_memory_is_low() {
     for bed in TestBed::each().await {
         for engine in [bed.engine(), bed.engine().without_cgroups()] {
-            let usage = end_of_large_task(&bed, engine).await;
-            let [command] = &usage["commands"].as_array().expect("a list")[..] else {
-                panic!("{usage}");
-            };
+            let usage = end_of_large_task(&bed, engine, LARGE).await;
+            let command = command_in(&usage);
+            assert!(most_memory(command) > Some(60 * MIB), "{usage}");
             let samples = command["samples"].as_array().expect("a list");
-            let memory = samples.iter().filter_map(|it| it["memoryBytes"].as_u64());
-            assert!(memory.max() > Some(60 * MIB), "{usage}");
             assert!(samples.iter().all(|it| it["seconds"].is_f64()), "{usage}");
             assert!(command["cpuSeconds"].is_f64(), "{usage}");
         }
+    }
+}
+
+/// Returns the only command of a document.
+fn command_in(usage: &Value) -> &Value {
+    let [command] = &usage["commands"].as_array().expect("a list")[..] else {
+        panic!("{usage}");
+    };
+    command
+}
+
+fn most_memory(command: &Value) -> Option<u64> {
+    let samples = command["samples"].as_array().expect("a list");
+    let memory = samples.iter().filter_map(|it| it["memoryBytes"].as_u64());
+    memory.max()
+}
+
+#[tokio::test]
+async fn private_files_in_memory_count_without_groups() {
+    let script = "for folder in /tmp /dev/shm; do head -c 30M /dev/zero >$folder/file; done; echo > full; sleep 600";
+    for isolation in [TaskIsolation::User, TaskIsolation::Strict] {
+        let Some(bed) = TestBed::isolated(isolation).await else {
+            continue;
+        };
+        let engine = bed.engine().without_cgroups();
+        let usage = end_of_large_task(&bed, engine, script).await;
+        let memory = most_memory(command_in(&usage));
+        assert!(memory > Some(60 * MIB), "{usage}");
+        assert!(memory < Some(100 * MIB), "{usage}");
     }
 }
 
