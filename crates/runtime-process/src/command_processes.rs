@@ -3,12 +3,12 @@
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Duration;
 
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
 
 use crate::command_watch::WatchedCommand;
+use crate::companions::Companion;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
@@ -52,10 +52,11 @@ impl CommandProcesses {
         Ok((Self::Tracked { tree, child }, output))
     }
 
-    /// Starts another command behind the walls of this one within a time. Without walls, the request is refused.
-    pub(crate) async fn exec(&self, request: ExecRequest, limit: Duration) {
-        if let Self::Walled(command) = self {
-            command.exec(request, limit).await;
+    /// Starts another command behind the walls and in the control group of this one within a time.
+    pub(crate) async fn exec(&self, request: ExecRequest, companion: Companion) {
+        match self {
+            Self::Tracked { tree, .. } => request.start_in(tree.cgroup(), companion).await,
+            Self::Walled(command) => command.exec(request, companion).await,
         }
     }
 

@@ -10,60 +10,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use runtime_core::{BoxError, TaskError};
-use runtime_sandbox::{
-    Isolation, SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize,
-};
+use runtime_core::TaskError;
+use runtime_sandbox::{SandboxChild, SandboxCommand, SandboxTerminal, StdStream, TerminalSize};
 use runtime_worker::{ExecCommand, ExecControl, ExecError, ExecProcess, Exit, PtySize};
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::companions::Companion;
 use crate::engine_state::EngineState;
-use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE};
 use crate::oom::OOM_SCORE_ADJ;
 use crate::proc;
 use crate::running_command::exit_of;
 use crate::task::PreparedTask;
-use crate::walled_command::{ExecRequest, INIT_PROCESSES};
+use crate::walled_command::ExecRequest;
 
-/// The folder, variables and limits of further commands of a task.
+/// The folder and variables of further commands of a task.
 pub(crate) struct ExecContext {
     folder: PathBuf,
     env: BTreeMap<String, String>,
-    limits: TaskLimits,
     engine: Arc<EngineState>,
-    /// Starts commands behind the walls of the running command; `None` without walls.
-    requests: Option<mpsc::Sender<ExecRequest>>,
-    attendants: Attendants,
-}
-
-/// Ends further commands together with their task.
-#[derive(Clone, Default)]
-pub(crate) struct Attendants {
-    task_ended: CancellationToken,
-    /// Counts the commands, including those that are being started.
-    commands: TaskTracker,
-}
-
-impl Attendants {
-    /// Ends all further commands, and waits for their ends. No more commands can be started.
-    pub(crate) async fn end(&self) {
-        self.task_ended.cancel();
-        self.commands.close();
-        self.commands.wait().await;
-    }
-}
-
-impl Drop for ExecContext {
-    fn drop(&mut self) {
-        self.attendants.task_ended.cancel();
-    }
+    /// Starts commands in the sandbox or the control group of the running command.
+    requests: mpsc::Sender<ExecRequest>,
 }
 
 impl ExecContext {
@@ -73,62 +43,29 @@ impl ExecContext {
         let context = Self {
             folder: task.folder.path().to_owned(),
             env: task.env.clone(),
-            limits: task.limits,
             engine: Arc::clone(&task.engine),
-            requests: task.walls.is_some().then_some(requests),
-            attendants: Attendants::default(),
+            requests,
         };
         (context, receiver)
     }
 
-    pub(crate) fn attendants(&self) -> Attendants {
-        self.attendants.clone()
-    }
-
-    /// Starts a command, which ends with the task.
+    /// Starts a command, which ends with the command of the task that runs.
     pub(crate) async fn start(&self, command: ExecCommand) -> Result<ExecProcess, ExecError> {
-        // Before the check: the end of the task waits for a start that it does not prevent.
-        let counted = self.attendants.commands.token();
-        let task_ended = self.attendants.task_ended.clone();
         let program = command.command.first().cloned().unwrap_or_default();
         let ended = || ExecError::Ended {
             program: program.clone(),
         };
-        let starting = self.spawn(&command, ended);
-        let child = tokio::select! {
-            biased;
-            () = task_ended.cancelled() => return Err(ended()),
-            child = starting => child?,
+        // Only the running command can let others in.
+        let (reply, answer) = oneshot::channel();
+        let request = ExecRequest {
+            command: self.sandbox_command(&command),
+            reply,
         };
-        Ok(attend(child, task_ended, counted))
-    }
-
-    async fn spawn(
-        &self,
-        command: &ExecCommand,
-        ended: impl Fn() -> ExecError,
-    ) -> Result<SandboxChild, ExecError> {
-        let sandbox = self.sandbox_command(command);
-        let started = match &self.requests {
-            // Only the running command can let others in.
-            Some(requests) => {
-                let (reply, answer) = oneshot::channel();
-                let command = sandbox;
-                let request = ExecRequest { command, reply };
-                requests.send(request).await.map_err(|_| ended())?;
-                answer.await.map_err(|_| ended())?
-            }
-            None => {
-                let limits = self.limits.of_group(INIT_PROCESSES);
-                let sandbox = sandbox.isolation(Isolation::none()).limits(limits);
-                let spawned = sandbox.cgroup_parents(&self.engine.cgroups).spawn().await;
-                spawned.map_err(BoxError::from)
-            }
-        };
-        started.map_err(|source| ExecError::Start {
-            program: command.command.first().cloned().unwrap_or_default(),
-            source,
-        })
+        self.requests.send(request).await.map_err(|_| ended())?;
+        match answer.await.map_err(|_| ended())? {
+            Ok((child, companion)) => Ok(attend(child, companion)),
+            Err(source) => Err(ExecError::Start { program, source }),
+        }
     }
 
     fn sandbox_command(&self, command: &ExecCommand) -> SandboxCommand {
@@ -154,12 +91,8 @@ impl ExecContext {
     }
 }
 
-/// Takes over a command, and ends it with the task.
-fn attend(
-    mut child: SandboxChild,
-    task_ended: CancellationToken,
-    counted: TaskTrackerToken,
-) -> ExecProcess {
+/// Takes over a command, and ends it with the command beside which it runs.
+fn attend(mut child: SandboxChild, companion: Companion) -> ExecProcess {
     // As for the commands of the task.
     let leader = child.command_id().or(child.id());
     if let Some(leader) = leader.and_then(|it| Pid::from_raw(it.cast_signed())) {
@@ -170,11 +103,11 @@ fn attend(
     let (sender, exit) = watch::channel(None);
     let attendant = tokio::spawn(async move {
         // Declared first, so that it is dropped after the child, which kills all its processes.
-        let _counted = counted;
+        let companion = companion;
         let mut child = child;
         let ended = tokio::select! {
             ended = child.wait() => ended,
-            () = task_ended.cancelled() => child.kill(Duration::ZERO).await,
+            () = companion.must_end() => child.kill(Duration::ZERO).await,
         };
         let ended = ended.map(|exit| exit_of(exit.status));
         sender.send_replace(Some(ended.map_err(|error| error.to_string())));

@@ -75,6 +75,7 @@ mod command_processes;
 mod command_watch;
 #[cfg(unix)]
 mod commands;
+mod companions;
 mod config;
 #[cfg(unix)]
 mod containment;

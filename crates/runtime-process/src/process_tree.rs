@@ -123,6 +123,11 @@ impl ProcessTree {
         }
     }
 
+    /// Returns the control group, which contains nothing where there are none.
+    pub(crate) fn cgroup(&self) -> &Arc<Cgroup> {
+        &self.cgroup
+    }
+
     /// Returns the source of the command's current usage.
     #[cfg(target_os = "linux")]
     pub(crate) fn meter(&self) -> CommandMeter {

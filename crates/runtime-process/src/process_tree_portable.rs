@@ -54,6 +54,8 @@ impl ProcessTree {
         Ok((Self, ChildProcess(child), output))
     }
 
+    pub(crate) fn cgroup(&self) {}
+
     pub(crate) fn signal(&self, _: KillSignal) {}
 
     pub(crate) async fn kill_remaining(&mut self, _: Vec<UsageSample>) -> KilledOrphans {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::command_processes::CommandProcesses;
 use crate::command_watch::WatchedCommand;
+use crate::companions::Companions;
 use crate::disk_watch::DiskWatch;
 use crate::kill_sequence::KillSequence;
 use crate::output::OutputPump;
@@ -19,9 +20,6 @@ use crate::start_error::StartError;
 use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
 use crate::walled_command::ExecRequest;
-
-/// The time limit for the start of another command behind the walls of a running command.
-const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time at which a running command must be dead; `None` while it may run.
 pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
@@ -32,6 +30,7 @@ const KILLED: Exit = Exit::Signal(9);
 /// A running command. All its processes are killed when this value is dropped.
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
+    companions: Companions,
     watched: WatchedCommand,
     output: OutputPump,
     kill_sequence: KillSequence,
@@ -69,6 +68,7 @@ impl RunningCommand {
         Ok(Some(Self {
             watched: processes.watch(&task.engine, task.ends_on_high_memory),
             processes,
+            companions: Companions::new(),
             output,
             kill_sequence: task.engine.settings.kill_sequence,
             context: task.context.clone(),
@@ -98,11 +98,13 @@ impl RunningCommand {
                 }
                 // The end of the command is noticed after the start of another one, which may hang.
                 Some(request) = requests.recv() => tokio::select! {
-                    () = self.processes.exec(request, EXEC_TIMEOUT) => {}
+                    () = self.processes.exec(request, self.companions.add()) => {}
                     () = wait_for_deadline(&mut deadline) => {}
                 }
             }
         };
+        // Before their control group: a process that ends together with its parent would stay a zombie.
+        self.companions.end().await;
         // Before the output ends: a background process holds the pipe open, and would slow down later tasks.
         let KilledOrphans { killed, remaining } =
             self.processes.kill_remaining(self.watched.finish()).await;

@@ -66,18 +66,8 @@ impl ProcessSandbox {
             any(target_arch = "x86_64", target_arch = "aarch64")
         )))]
         let (_, requests) = mpsc::channel(1);
-        #[cfg(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
-        let attendants = exec.attendants();
         let run = tokio::spawn(async move {
             let ended = run_commands(&task, deadline_receiver, requests).await;
-            #[cfg(all(
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ))]
-            attendants.end().await;
             // Before the end is known: no request may use the credentials of a task that has ended.
             drop((task.proxies, task.proxy_server));
             let result = ended.map(|exit| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use runtime_core::BoxError;
 use runtime_sandbox::{
-    SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
+    Cgroup, Isolation, SandboxChild, SandboxCommand, SandboxExit, SpawnError, SpawnStep, StdStream,
 };
 use runtime_worker::Exit;
 use runtime_worker::report::{CommandReport, TaskReportBuilder, Usage, UsageSample};
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::command_watch::CommandMeter;
+use crate::companions::Companion;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE};
@@ -37,13 +38,44 @@ use crate::walls::{TaskWalls, Walls};
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &str = "/bin/sh";
 
-/// The number of processes in the control group of a command that do not belong to the command: the init process.
-pub(crate) const INIT_PROCESSES: u64 = 1;
-
-/// A request to start another command behind the walls of a running one.
+/// A request to start another command behind the walls and in the control group of a running one.
 pub(crate) struct ExecRequest {
     pub(crate) command: SandboxCommand,
-    pub(crate) reply: oneshot::Sender<Result<SandboxChild, BoxError>>,
+    pub(crate) reply: ExecReply,
+}
+
+type ExecReply = oneshot::Sender<Result<(SandboxChild, Companion), BoxError>>;
+
+/// The time that another command has to start.
+const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl ExecRequest {
+    /// Starts the command in the control group of a running one without walls, within a time.
+    pub(crate) async fn start_in(self, cgroup: &Arc<Cgroup>, companion: Companion) {
+        let command = self.command.isolation(Isolation::none());
+        let starting = command.join_cgroup(cgroup).spawn();
+        answer(self.reply, starting, companion).await;
+    }
+}
+
+/// Replies with a command that starts within a time, or with the error.
+async fn answer(
+    reply: ExecReply,
+    starting: impl Future<Output = Result<SandboxChild, SpawnError>>,
+    companion: Companion,
+) {
+    let limit = EXEC_TIMEOUT;
+    let started = match timeout(limit, starting).await {
+        Ok(started) => started
+            .map(|child| (child, companion))
+            .map_err(BoxError::from),
+        Err(_) => {
+            let message = format!("it did not start within {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+        }
+    };
+    // Fails if nothing waits for it, which drops the command.
+    let _ = reply.send(started);
 }
 
 /// A running command behind walls. All its processes are killed when this value is dropped.
@@ -102,16 +134,8 @@ impl WalledCommand {
     }
 
     /// Starts another command behind the same walls within a time.
-    pub(crate) async fn exec(&self, request: ExecRequest, limit: Duration) {
-        let started = match timeout(limit, self.child.exec(request.command)).await {
-            Ok(started) => started.map_err(BoxError::from),
-            Err(_) => {
-                let message = format!("it did not start within {limit:?}");
-                Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
-            }
-        };
-        // Fails if nothing waits for it, which drops the command.
-        let _ = request.reply.send(started);
+    pub(crate) async fn exec(&self, request: ExecRequest, companion: Companion) {
+        answer(request.reply, self.child.exec(request.command), companion).await;
     }
 
     /// Sends a signal to the process group of the command.
@@ -226,7 +250,7 @@ impl WalledStart<'_> {
             .stdin(self.input()?)
             .stdout(stream().map_err(StartError::prepare)?)
             .stderr(stream().map_err(StartError::prepare)?)
-            .limits(limits.of_group(INIT_PROCESSES))
+            .limits(limits.of_group(self.walls.own_processes()))
             .cgroup_parents(&engine.cgroups);
         let has_proxies = self.command.proxy_server.strong_count() > 0;
         let port = engine.walls.as_ref().and_then(Walls::proxy_port);

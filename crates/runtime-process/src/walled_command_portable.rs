@@ -2,11 +2,11 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
 
+use crate::companions::Companion;
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::start_error::StartError;
@@ -19,6 +19,12 @@ pub(crate) enum WalledCommand {}
 /// Never exists.
 pub(crate) enum ExecRequest {}
 
+impl ExecRequest {
+    pub(crate) async fn start_in<T>(self, _: &T, _: Companion) {
+        match self {}
+    }
+}
+
 impl WalledCommand {
     pub(crate) async fn start(
         _: PreparedCommand,
@@ -27,7 +33,7 @@ impl WalledCommand {
         match *walls {}
     }
 
-    pub(crate) async fn exec(&self, request: ExecRequest, _: Duration) {
+    pub(crate) async fn exec(&self, request: ExecRequest, _: Companion) {
         match request {}
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cgroup::CgroupParents;
+use crate::cgroup::{Cgroup, CgroupParents};
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 use crate::stdio::StdStream;
@@ -55,6 +55,7 @@ pub struct SandboxCommand {
     pub(crate) limits: Limits,
     pub(crate) user: Option<(u32, u32)>,
     pub(crate) cgroup_parents: Option<Arc<CgroupParents>>,
+    pub(crate) joined_cgroup: Option<Arc<Cgroup>>,
     /// The ports of the sandbox's loopback interface on which the worker listens.
     pub(crate) ports: Vec<u16>,
     /// Whether only the walls are raised, and no program is executed.
@@ -80,6 +81,7 @@ impl SandboxCommand {
             limits: Limits::new(),
             user: None,
             cgroup_parents: None,
+            joined_cgroup: None,
             ports: Vec::new(),
             is_probe: false,
         }
@@ -176,6 +178,15 @@ impl SandboxCommand {
     /// The command then has a group, if the parents allow it, even without [`Limits`] that need a group.
     pub fn cgroup_parents(mut self, parents: &Arc<CgroupParents>) -> Self {
         self.cgroup_parents = Some(Arc::clone(parents));
+        self
+    }
+
+    /// Lets the command join a control group, whose limits it shares with the other members and with which it ends.
+    ///
+    /// It then has no group of its own: the limits of all processes together are ignored, and its exit has no account of
+    /// a group.
+    pub fn join_cgroup(mut self, cgroup: &Arc<Cgroup>) -> Self {
+        self.joined_cgroup = Some(Arc::clone(cgroup));
         self
     }
 }

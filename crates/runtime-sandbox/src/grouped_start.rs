@@ -16,13 +16,17 @@ use crate::start::{Started, decode_failure, join_files, start_in_groups};
 /// `isolation` is that of the command, or a part of it.
 pub(crate) fn start(command: &SandboxCommand, isolation: Isolation) -> Result<Started, SpawnError> {
     let cgroup = create_cgroup(command)?.map(Arc::new);
-    let groups = join_files(cgroup.as_deref())?;
+    let joined = command.joined_cgroup.as_ref().or(cgroup.as_ref());
+    let groups = join_files(joined.map(AsRef::as_ref))?;
     let mut started = start_in_groups(command, isolation, &groups)?;
     started.cgroup = cgroup;
     Ok(started)
 }
 
 fn create_cgroup(command: &SandboxCommand) -> Result<Option<Cgroup>, CreateCgroupError> {
+    if command.joined_cgroup.is_some() {
+        return Ok(None);
+    }
     let needs_own = command.limits.group.is_set();
     let parents = command.cgroup_parents.clone();
     let parents = parents.or_else(|| needs_own.then(own_parents));

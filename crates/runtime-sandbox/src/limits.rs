@@ -99,8 +99,8 @@ impl Limits {
         self
     }
 
-    /// Sets the maximum number of processes and threads, including the first process of the sandbox. When it is
-    /// reached, `fork` fails.
+    /// Sets the number of processes and threads together, including the sandbox's own first process, and the two that
+    /// connect its network with [`outbound_network`](crate::Isolation::outbound_network). Above it, `fork` fails.
     pub fn pids(mut self, count: u64) -> Self {
         self.group.pids = Some(count);
         self

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, geteuid};
@@ -14,6 +15,7 @@ use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::cgroup::Cgroup;
 use crate::child::SandboxChild;
 use crate::command::SandboxCommand;
 use crate::error::{PASTA, SpawnError, outbound_failed as failed};
@@ -60,13 +62,15 @@ pub(crate) struct OutboundNetwork {
 
 impl OutboundNetwork {
     /// Connects the network namespace of a process, which the program enters through the process's user namespace if it
-    /// has one.
+    /// has one. The program joins the control group of the sandbox, because its work is that of the command.
     ///
     /// A boxed future, since the program starts as commands do, whose start this is a part of.
     pub(crate) fn connect(
         process: Pid,
         has_user_namespace: bool,
+        cgroup: Option<&Arc<Cgroup>>,
     ) -> Pin<Box<dyn Future<Output = Result<Self, SpawnError>> + Send>> {
+        let cgroup = cgroup.cloned();
         Box::pin(async move {
             let namespace = |kind: &str| {
                 let file = File::open(format!("/proc/{}/ns/{kind}", process.as_raw_nonzero()));
@@ -77,6 +81,9 @@ impl OutboundNetwork {
                 .isolation(Isolation::none())
                 .stdin(namespace("net").map_err(failed)?)
                 .stderr(StdStream::Pipe);
+            if let Some(cgroup) = &cgroup {
+                command = command.join_cgroup(cgroup);
+            }
             if has_user_namespace {
                 let namespace = namespace("user").map_err(failed)?;
                 command = command

@@ -162,7 +162,8 @@ impl SandboxChild {
         {
             close_addresses(policies).map_err(outbound_failed)?;
             let has_user_namespace = child.walls.identity.user_namespace;
-            let network = OutboundNetwork::connect(process, has_user_namespace).await?;
+            let cgroup = child.cgroup.as_ref();
+            let network = OutboundNetwork::connect(process, has_user_namespace, cgroup).await?;
             match child.set_network(network) {
                 // The first process has ended, and has reported the reason.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -159,6 +159,7 @@ impl Walls {
             isolation: self.isolation.clone(),
             view,
             user,
+            network: self.network,
         })
     }
 
@@ -195,12 +196,23 @@ pub(crate) struct TaskWalls {
     view: FileView,
     /// The user of all commands, if it is not the worker's.
     user: Option<UserLease>,
+    network: TaskNetwork,
 }
 
 impl TaskWalls {
     /// Returns whether a file is visible to the task. Links are followed; a link without a target is not visible.
     pub(crate) fn show(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
+    }
+
+    /// Returns the number of the sandbox's own processes in the control group of each command: the init process, and
+    /// with a network of its own the two that connect it.
+    pub(crate) fn own_processes(&self) -> u64 {
+        if self.network == TaskNetwork::Outbound {
+            3
+        } else {
+            1
+        }
     }
 
     /// Returns a command of the task behind the walls.

@@ -9,16 +9,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_mocks::TestTask;
+use runtime_process::{ProcessEngine, TaskLimits};
 use runtime_worker::{Engine as _, ExecCommand, Sandbox, TaskRun};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::support::{TestBed, sh};
 
 /// Starts a task that waits.
 async fn start(bed: &TestBed) -> (TestTask, Arc<dyn Sandbox>) {
-    let task = TestTask::new(sh("sleep 600"));
+    start_with(bed, bed.engine(), "sleep 600").await
+}
+
+/// Starts a task with a script.
+async fn start_with(
+    bed: &TestBed,
+    engine: ProcessEngine,
+    script: &str,
+) -> (TestTask, Arc<dyn Sandbox>) {
+    let task = TestTask::new(sh(script));
     let run = TaskRun::new(task.context().clone(), bed.environment());
-    let engine = bed.engine();
     let builder = engine.new_sandbox_builder(&run).await;
     let sandbox = builder.expect("a valid payload").start().await;
     (task, sandbox.expect("the task starts"))
@@ -61,5 +70,49 @@ async fn exec_has_the_score_of_the_task() {
         read.expect("readable output");
         assert_eq!(score, "500\n");
         sandbox.kill(Duration::ZERO).await;
+    }
+}
+
+#[tokio::test]
+async fn exec_shares_the_limits_of_the_task() {
+    for bed in TestBed::each().await {
+        let limits = TaskLimits {
+            processes: Some(30),
+            ..TaskLimits::default()
+        };
+        let engine = || bed.engine().limits(limits);
+        if let Err(error) = engine().prepare(&bed.environment()).await {
+            return println!("skipped: {error:?}");
+        }
+        let forks =
+            |count: u32| format!("for i in $(seq {count}); do sleep 600 >/dev/null 2>&1 & done");
+        let script = format!("{}; echo > started; wait", forks(15));
+        let (_task, sandbox) = start_with(&bed, engine(), &script).await;
+        bed.wait_for_task_file("started").await;
+        // The shell ends when it cannot create a process.
+        for (count, expected) in [(5, "all\n"), (20, "")] {
+            let script = format!("{}; echo all; kill $(jobs -p)", forks(count));
+            let process = sandbox.exec(command(&script)).await;
+            let mut process = process.expect("the command starts");
+            let mut output = String::new();
+            let read = process.stdout.read_to_string(&mut output).await;
+            read.expect("readable output");
+            assert_eq!(output, expected, "{}", bed.isolation);
+        }
+        sandbox.kill(Duration::ZERO).await;
+    }
+}
+
+#[tokio::test]
+async fn exec_ends_with_the_command_that_ran() {
+    for bed in TestBed::each().await {
+        let script = "until [ -e go ]; do sleep 0.1; done";
+        let (_task, sandbox) = start_with(&bed, bed.engine(), script).await;
+        let process = sandbox.exec(command("echo > go; exec sleep 600")).await;
+        let mut process = process.expect("the command starts");
+        let ended = sandbox.wait().await.expect("the task ends");
+        assert!(ended.exit().success());
+        let read = process.stdout.read_to_end(&mut Vec::new()).await;
+        read.expect("the output ends");
     }
 }

@@ -2,21 +2,24 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_sandbox::{
-    FileView, Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream, Support, Wall,
+    CgroupParents, FileView, Isolation, SandboxCommand, SpawnError, SpawnStep, StdStream, Support,
+    Wall,
 };
 use rustix::net::{AddressFamily, SocketType};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{TIME_LIMIT, eventually, is_root, limited, read_all, run, shell};
+use crate::support::{Lock, TIME_LIMIT, eventually, is_root, limited, read_all, run, shell};
 use crate::sys::bind_to_device;
 use crate::walls::worker_inside;
+use crate::worker;
 
 /// The variable with addresses, separated by blanks, to which this program connects as a sandboxed command.
 const TARGETS: &str = "SANDBOX_TEST_TARGETS";
@@ -251,11 +254,12 @@ async fn connect_from_sandboxes() {
     println!("role: passed");
 }
 
-/// Returns how many processes have this network namespace as their standard input.
-fn users_of(namespace: &Path) -> usize {
+/// Returns the folders in `/proc` of the processes that have this network namespace as their standard input.
+fn users_of(namespace: &Path) -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let inputs = processes.filter_map(|it| fs::read_link(it.path().join("fd/0")).ok());
-    inputs.filter(|input| input == namespace).count()
+    let mut folders: Vec<_> = processes.map(|it| it.path()).collect();
+    folders.retain(|it| fs::read_link(it.join("fd/0")).is_ok_and(|input| input == namespace));
+    folders
 }
 
 #[tokio::test]
@@ -276,7 +280,65 @@ async fn outbound_network_ends_with_its_command() {
         }
         // An ordinary user may not read it.
         if let Ok(namespace) = namespace {
-            eventually("`pasta` has ended", || users_of(&namespace) == 0).await;
+            eventually("`pasta` has ended", || users_of(&namespace).is_empty()).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn outbound_network_is_in_the_group_of_its_command() {
+    let parents = Arc::new(CgroupParents::below_own());
+    let is_available = parents.support().is_available();
+    if !is_available || !is_root() || Support::probe().await.outbound_network().is_err() {
+        return println!("skipped: no control groups or no outbound network");
+    }
+    let command = shell("exec sleep 600", Isolation::strict().outbound_network());
+    let mut child = command
+        .cgroup_parents(&parents)
+        .spawn()
+        .await
+        .expect("it starts");
+    let init = PathBuf::from(format!("/proc/{}", child.id().expect("it runs")));
+    let namespace = fs::read_link(init.join("ns/net")).expect("it runs");
+    let group = |process: &Path| fs::read_to_string(process.join("cgroup")).expect("it runs");
+    let pasta = users_of(&namespace);
+    assert!(!pasta.is_empty());
+    for process in pasta {
+        assert_eq!(group(&process), group(&init));
+    }
+    assert_ne!(group(&init), group(Path::new("/proc/self")));
+    limited(child.kill(Duration::ZERO)).await.expect("it ends");
+}
+
+#[tokio::test]
+async fn outbound_network_ends_with_a_killed_worker() {
+    if !is_root() || Support::probe().await.outbound_network().is_err() {
+        return println!("skipped: no outbound network, or not root");
+    }
+    let lock = Lock::new();
+    let mut worker = Command::new(env::current_exe().expect("this program"))
+        .args(worker::arguments())
+        .env(worker::ROLE, "hold outbound")
+        .env(worker::FOLDER, lock.folder())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a worker");
+    let output = BufReader::new(worker.stdout.take().expect("a pipe"));
+    let mut lines = output.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("ready")));
+    let own = fs::read_link("/proc/self/ns/net").expect("readable");
+    // Each thread lists the processes that it created.
+    let threads = fs::read_dir(format!("/proc/{}/task", worker.id())).expect("readable");
+    let lists = threads.filter_map(|it| fs::read_to_string(it.ok()?.path().join("children")).ok());
+    let children = lists.collect::<Vec<_>>().join(" ");
+    let namespaces = children
+        .split_whitespace()
+        .filter_map(|child| fs::read_link(format!("/proc/{child}/ns/net")).ok());
+    let namespaces: Vec<_> = namespaces.filter(|it| *it != own).collect();
+    assert!(namespaces.iter().any(|it| !users_of(it).is_empty()));
+    worker.kill().expect("it runs");
+    worker.wait().expect("it ends");
+    for namespace in namespaces {
+        eventually("`pasta` has ended", || users_of(&namespace).is_empty()).await;
     }
 }

@@ -16,7 +16,7 @@ use crate::support::{Lock, eventually, is_root, limited, presets, run, shell};
 pub(crate) const ROLE: &str = "SANDBOX_TEST_ROLE";
 
 /// The variable with a folder of the test.
-const FOLDER: &str = "SANDBOX_TEST_FOLDER";
+pub(crate) const FOLDER: &str = "SANDBOX_TEST_FOLDER";
 
 /// The arguments of this program that run only [`role`].
 pub(crate) fn arguments() -> [&'static str; 3] {
@@ -61,6 +61,7 @@ async fn role() {
             let error = support.outbound_network().expect_err("no `pasta`");
             println!("role: {error}: {:?}", error.source());
         }
+        Ok("hold outbound") => hold_a_lock(Isolation::strict().outbound_network()).await,
         Ok("sockets") => list_sockets(),
         Ok("hang") => hang().await,
         Ok("connect") => {
