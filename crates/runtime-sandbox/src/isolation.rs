@@ -152,7 +152,9 @@ impl Isolation {
     /// is required.
     ///
     /// Addresses that the machine gets after the start, and public addresses that a router translates to the machine,
-    /// are not blocked.
+    /// are not blocked. In a container, only the addresses of the container are blocked, and not those of its host.
+    ///
+    /// `pasta` is in the control group of the command, if the command has one.
     pub fn outbound_network(mut self) -> Self {
         self.lets_connections_out = true;
         self.with(Wall::Network)
