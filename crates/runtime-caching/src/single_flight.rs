@@ -24,7 +24,7 @@ use crate::sharing::Sharing;
 pub(crate) const ANY_SOURCE: &str = "";
 
 /// The result of [`CacheMap::begin`].
-pub(crate) enum BeginResult<K: CacheKey, R: Resource> {
+pub(crate) enum Begun<K: CacheKey, R: Resource> {
     /// The cache has the resource.
     Hit(Handle<K, R>),
     /// Another request constructs it.
@@ -55,11 +55,11 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     /// Returns the resource of a key or its construction from `source`, or adds a construction for the caller to run.
-    pub(crate) fn begin(self: &Arc<Self>, key: &K, source: &str) -> BeginResult<K, R> {
+    pub(crate) fn begin(self: &Arc<Self>, key: &K, source: &str) -> Begun<K, R> {
         loop {
             match self.find(key, source) {
                 // Checked without the shard's lock, since a resource may look at the disk.
-                BeginResult::Hit(handle) if !handle.is_intact() => handle.poison(),
+                Begun::Hit(handle) if !handle.is_intact() => handle.poison(),
                 found => return found,
             }
         }
@@ -88,16 +88,16 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     /// Finds or inserts the slot of a key under one acquisition of the shard's lock.
     ///
     /// With two, concurrent requests could each find nothing and construct twice.
-    fn find(self: &Arc<Self>, key: &K, source: &str) -> BeginResult<K, R> {
+    fn find(self: &Arc<Self>, key: &K, source: &str) -> Begun<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let slots = || shard.iter_hash(hash).filter(|slot| slot.key == *key);
         // A resource that is ready before a construction: another source may have been faster.
         if let Some(handle) = slots().find_map(|slot| self.acquire(slot)) {
-            return BeginResult::Hit(handle);
+            return Begun::Hit(handle);
         }
         if let Some(waiter) = slots().find_map(|slot| self.join(slot, source)) {
-            return BeginResult::Joined(waiter);
+            return Begun::Joined(waiter);
         }
         let construction = Arc::new(Construction::new(source));
         // Joined before it is in the map, or it could be cancelled for lack of waiters.
@@ -117,7 +117,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             construction,
             is_complete: false,
         };
-        BeginResult::New(task, waiter)
+        Begun::New(task, waiter)
     }
 
     /// Joins the construction of a slot, if it may be shared and has the same source.
