@@ -24,13 +24,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::cgroup::{Cgroup, CgroupUsage};
-use crate::identity::RaisedWalls;
 use crate::isolation::Wall;
 use crate::plan::PlannedSteps;
 use crate::process::{InitProcess, SandboxUsage};
 use crate::start::Started;
 use crate::sys;
 use crate::terminal::SandboxTerminal;
+use crate::user_mode::RaisedWalls;
 
 /// The time between two checks whether killed processes have ended, if no process namespace ends them.
 const REAP_INTERVAL: Duration = Duration::from_millis(1);

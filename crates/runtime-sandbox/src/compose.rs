@@ -9,10 +9,10 @@ use rustix::process::{getegid, geteuid};
 
 use crate::command::SandboxCommand;
 use crate::error::{SpawnError, SpawnStep};
-use crate::identity::{Identity, RaisedWalls};
 use crate::init::{self, CONTROL_FD, FAILURE_FD};
 use crate::isolation::{Isolation, Wall};
 use crate::plan::{Argument, Plan, PlannedSteps};
+use crate::user_mode::{RaisedWalls, UserMode};
 use crate::walls::{credentials, landlock, mounts, namespaces, network, seccomp};
 
 /// The search path of a command that sets no `PATH`.
@@ -27,14 +27,14 @@ pub(crate) fn plan(
     walls: &RaisedWalls,
     groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
-    let (isolation, identity) = (&walls.isolation, &walls.identity);
+    let (isolation, user_mode) = (&walls.isolation, &walls.user_mode);
     let mut plan = begin(CONTROL_FD + 1, groups);
-    if identity.user_namespace {
+    if user_mode.user_namespace {
         namespaces::map_user(&mut plan, geteuid().as_raw(), getegid().as_raw());
     }
     namespaces::unshare(&mut plan, isolation);
     set_up_network(&mut plan, command, isolation)?;
-    raise_walls(&mut plan, isolation, identity)?;
+    raise_walls(&mut plan, isolation, user_mode)?;
     if command.is_probe {
         change_directory(&mut plan, command)?;
         plan.call(libc::SYS_exit_group, [0.into()]);
@@ -55,11 +55,11 @@ pub(crate) fn plan_inside(
     walls: &RaisedWalls,
     groups: usize,
 ) -> Result<(Vec<u8>, PlannedSteps), SpawnError> {
-    let (isolation, identity) = (&walls.isolation, &walls.identity);
+    let (isolation, user_mode) = (&walls.isolation, &walls.user_mode);
     let mut plan = begin(ENTERED_FD + 1, groups);
     plan.step(SpawnStep::Enter);
     let mut flags = namespaces::flags(isolation);
-    if identity.user_namespace {
+    if user_mode.user_namespace {
         flags |= libc::CLONE_NEWUSER;
     }
     if flags != 0 {
@@ -67,7 +67,7 @@ pub(crate) fn plan_inside(
     }
     plan.call(libc::SYS_close, [ENTERED_FD.into()]);
     plan.call(libc::SYS_umask, [0o022.into()]);
-    restrict(&mut plan, isolation, identity)?;
+    restrict(&mut plan, isolation, user_mode)?;
     serve_and_fork(&mut plan, false, |plan| execute(plan, command))?;
     Ok(plan.finish(0))
 }
@@ -126,7 +126,7 @@ fn set_up_network(
 fn raise_walls(
     plan: &mut Plan,
     isolation: &Isolation,
-    identity: &Identity,
+    user_mode: &UserMode,
 ) -> Result<(), SpawnError> {
     if isolation.has(Wall::Files) {
         if !isolation.has(Wall::Processes) {
@@ -136,16 +136,20 @@ fn raise_walls(
             );
             return Err(SpawnError::Settings { wall, reason });
         }
-        mounts::change_root(plan, &isolation.files, !identity.user_namespace)?;
+        mounts::change_root(plan, &isolation.files, !user_mode.user_namespace)?;
     } else if isolation.has(Wall::Processes) {
         mounts::change_process_files(plan)?;
     }
-    restrict(plan, isolation, identity)
+    restrict(plan, isolation, user_mode)
 }
 
 /// Drops privileges, and adds the walls that need no privileges.
-fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Result<(), SpawnError> {
-    drop_rights(plan, isolation, identity);
+fn restrict(
+    plan: &mut Plan,
+    isolation: &Isolation,
+    user_mode: &UserMode,
+) -> Result<(), SpawnError> {
+    drop_rights(plan, isolation, user_mode);
     if isolation.has(Wall::Landlock) {
         let own_root = isolation.has(Wall::Files);
         landlock::restrict(plan, &isolation.files, own_root)?;
@@ -160,7 +164,7 @@ fn restrict(plan: &mut Plan, isolation: &Isolation, identity: &Identity) -> Resu
     Ok(())
 }
 
-fn drop_rights(plan: &mut Plan, isolation: &Isolation, identity: &Identity) {
+fn drop_rights(plan: &mut Plan, isolation: &Isolation, user_mode: &UserMode) {
     let privileges = isolation.has(Wall::Privileges);
     if privileges || isolation.has(Wall::User) {
         credentials::leave_keyring(plan);
@@ -168,7 +172,7 @@ fn drop_rights(plan: &mut Plan, isolation: &Isolation, identity: &Identity) {
     if privileges {
         credentials::empty_bounding_set(plan);
     }
-    if let Some((user, group)) = identity.change_to {
+    if let Some((user, group)) = user_mode.change_to {
         credentials::change_user(plan, user, group);
     }
     if privileges {

@@ -110,7 +110,6 @@ mod compose;
 mod error;
 mod files;
 mod grouped_start;
-mod identity;
 mod init;
 mod isolation;
 mod limits;
@@ -124,6 +123,7 @@ mod support;
 mod sys;
 mod terminal;
 mod uids;
+mod user_mode;
 mod walls;
 
 pub use cgroup::{

@@ -161,7 +161,7 @@ impl SandboxChild {
             && let Some((process, policies)) = child.receive_policies().await.map_err(prepare)?
         {
             close_addresses(policies).map_err(outbound_failed)?;
-            let has_user_namespace = child.walls.identity.user_namespace;
+            let has_user_namespace = child.walls.user_mode.user_namespace;
             let cgroup = child.cgroup.as_ref();
             let network = OutboundNetwork::connect(process, has_user_namespace, cgroup).await?;
             match child.set_network(network) {

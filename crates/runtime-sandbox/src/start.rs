@@ -14,13 +14,13 @@ use crate::clone;
 use crate::command::SandboxCommand;
 use crate::compose::{plan, plan_inside};
 use crate::error::{SpawnError, SpawnStep};
-use crate::identity::{Identity, RaisedWalls};
 use crate::isolation::{Isolation, Wall};
 use crate::plan::PlannedSteps;
 use crate::process::InitProcess;
 use crate::stdio::StreamKind;
 use crate::terminal::TerminalPair;
 use crate::uids::UserLease;
+use crate::user_mode::{RaisedWalls, UserMode};
 
 /// The flag of `memfd_create` for programs, since Linux 6.3. Older kernels refuse it and need none.
 const MEMFD_EXECUTABLE: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
@@ -61,14 +61,14 @@ pub(crate) fn start_in_groups(
         None => isolation.lease_user()?,
     };
     let walls = RaisedWalls {
-        identity: Identity::new(command, &isolation, user.as_ref()),
+        user_mode: UserMode::new(command, &isolation, user.as_ref()),
         isolation,
     };
     let program = plan(command, &walls, groups.len())?;
     // Only a new process can be the first one of a process namespace. The user namespace belongs to
     // the same call: the kernel creates it first, and it gives the right to create the other one.
     let mut namespaces = 0;
-    if walls.identity.user_namespace {
+    if walls.user_mode.user_namespace {
         namespaces |= libc::CLONE_NEWUSER;
     }
     if walls.isolation.has(Wall::Processes) {
@@ -111,7 +111,7 @@ fn start_program(
 ) -> Result<Started, SpawnError> {
     let prepare = failed(SpawnStep::Prepare);
     let program = program_file(&program).map_err(prepare)?;
-    let streams = Streams::open(command, &walls.identity).map_err(prepare)?;
+    let streams = Streams::open(command, &walls.user_mode).map_err(prepare)?;
     let (failure, failure_inside) = io::pipe().map_err(prepare)?;
     let (control, control_inside) = UnixStream::pair().map_err(prepare)?;
     // In the order of the descriptors inside: 0, 1, 2, `FAILURE_FD` and `CONTROL_FD`.
@@ -157,9 +157,9 @@ struct Streams {
 }
 
 impl Streams {
-    fn open(command: &SandboxCommand, identity: &Identity) -> io::Result<Self> {
+    fn open(command: &SandboxCommand, user_mode: &UserMode) -> io::Result<Self> {
         if let Some(size) = command.terminal {
-            let TerminalPair { outside, inside } = TerminalPair::open(size, identity.change_to)?;
+            let TerminalPair { outside, inside } = TerminalPair::open(size, user_mode.change_to)?;
             return Ok(Self {
                 inside: [inside.try_clone()?, inside.try_clone()?, inside],
                 outside: [None, None, None],

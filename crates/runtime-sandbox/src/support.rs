@@ -5,9 +5,9 @@ use std::fmt;
 
 use crate::child::SandboxChild;
 use crate::error::SpawnError;
-use crate::identity;
 use crate::isolation::{Isolation, Wall};
 use crate::sys;
+use crate::user_mode;
 
 /// The walls that this kernel and this user can have.
 ///
@@ -102,7 +102,7 @@ fn means(wall: Wall, isolation: &Isolation) -> String {
         Wall::Network if isolation.has_socket_filter() => {
             "a filter that refuses all sockets but local ones".to_owned()
         }
-        Wall::User if identity::is_privileged() => "a user for each command".to_owned(),
+        Wall::User if user_mode::is_privileged() => "a user for each command".to_owned(),
         Wall::User => "a user namespace with the worker's user".to_owned(),
         Wall::Privileges => "no capabilities, no new privileges".to_owned(),
         Wall::Files => "a mount namespace".to_owned(),

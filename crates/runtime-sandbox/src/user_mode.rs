@@ -13,19 +13,19 @@ use crate::walls::namespaces;
 #[derive(Clone, Debug)]
 pub(crate) struct RaisedWalls {
     pub(crate) isolation: Isolation,
-    pub(crate) identity: Identity,
+    pub(crate) user_mode: UserMode,
 }
 
-/// How the walls are raised on this machine.
+/// How a sandbox gets its user on this machine, and the rights to raise its walls.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct UserMode {
     /// In a user namespace, since the worker itself has no rights.
     pub(crate) user_namespace: bool,
     /// The user and group that the process becomes.
     pub(crate) change_to: Option<(u32, u32)>,
 }
 
-impl Identity {
+impl UserMode {
     pub(crate) fn new(
         command: &SandboxCommand,
         isolation: &Isolation,
