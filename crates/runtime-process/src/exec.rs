@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::companions::Companion;
 use crate::engine_state::EngineState;
-use crate::marks::{CommandMark, TASK_VARIABLE};
+use crate::marks::TASK_VARIABLE;
 use crate::oom::OOM_SCORE_ADJ;
 use crate::proc;
 use crate::running_command::exit_of;
@@ -79,8 +79,8 @@ impl ExecContext {
         for (name, value) in &self.env {
             sandbox = sandbox.env(name, value);
         }
-        let mark = CommandMark::new(self.engine.orphans.owner(), &self.folder);
-        sandbox = sandbox.env(TASK_VARIABLE, &mark.variable);
+        let mark = self.engine.orphans.owner().variable(&self.folder);
+        sandbox = sandbox.env(TASK_VARIABLE, mark);
         match command.terminal {
             Some(size) => sandbox.terminal(terminal_size(size)),
             None => sandbox

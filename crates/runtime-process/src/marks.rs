@@ -80,6 +80,15 @@ impl MarkOwner {
         number >> SERIAL_BITS == self.prefix()
     }
 
+    /// Returns the value of [`TASK_VARIABLE`] for the commands of a task.
+    pub(crate) fn variable(&self, task_folder: &Path) -> OsString {
+        let mut variable = OsString::from(format!("{}:{}/", self.root.device, self.root.inode));
+        variable.push(&self.folder);
+        variable.push("/");
+        variable.push(task_folder.file_name().unwrap_or_default());
+        variable
+    }
+
     fn prefix(&self) -> u64 {
         let kind_and_root = (KIND << ROOT_BITS) | self.root.hash();
         (kind_and_root << FOLDER_BITS) | folder_hash(&self.folder)
@@ -134,13 +143,8 @@ impl CommandMark {
         let number = first | serial;
         commands.next_serial = serial + 1;
         commands.leaders.insert(number, None);
-        let task = task_folder.file_name().unwrap_or_default();
-        let mut variable = OsString::from(format!("{}:{}/", owner.root.device, owner.root.inode));
-        variable.push(&owner.folder);
-        variable.push("/");
-        variable.push(task);
         Self {
-            variable,
+            variable: owner.variable(task_folder),
             number,
             created: Instant::now(),
         }

@@ -25,7 +25,7 @@ use crate::command_watch::CommandMeter;
 use crate::companions::Companion;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
-use crate::marks::{CommandMark, TASK_VARIABLE};
+use crate::marks::TASK_VARIABLE;
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 use crate::output::OutputPump;
 use crate::proc;
@@ -261,8 +261,8 @@ impl WalledStart<'_> {
         for (name, value) in variables.filter_map(|(name, value)| Some((name, value?))) {
             walled = walled.env(name, value);
         }
-        let mark = CommandMark::new(engine.orphans.owner(), task_folder);
-        walled = walled.env(TASK_VARIABLE, &mark.variable);
+        let mark = engine.orphans.owner().variable(task_folder);
+        walled = walled.env(TASK_VARIABLE, mark);
         Ok(self.walls.apply(walled).spawn().await)
     }
 
