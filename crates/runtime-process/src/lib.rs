@@ -71,6 +71,7 @@ mod child_process;
 #[path = "child_process_fork.rs"]
 mod child_process;
 mod command_processes;
+mod command_steps;
 #[cfg_attr(not(target_os = "linux"), path = "command_watch_portable.rs")]
 mod command_watch;
 #[cfg(unix)]
@@ -97,6 +98,7 @@ mod high_memory;
 mod input_copy;
 mod isolation;
 mod kill_sequence;
+mod killable_run;
 mod limits;
 #[cfg(unix)]
 mod marks;

@@ -6,23 +6,20 @@ use std::time::Duration;
 
 use runtime_core::{BoxError, TaskContext};
 use runtime_worker::Exit;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use crate::command_processes::CommandProcesses;
 use crate::command_watch::WatchedCommand;
 use crate::companions::Companions;
 use crate::disk_watch::DiskWatch;
 use crate::kill_sequence::KillSequence;
+use crate::killable_run::{KillDeadline, remaining};
 use crate::output::OutputPump;
 use crate::process_tree::KilledOrphans;
 use crate::start_error::StartError;
 use crate::starting_command::{StartFailure, StartingCommand};
 use crate::task::PreparedTask;
 use crate::walled_command::ExecRequest;
-
-/// The time at which a running command must be dead; `None` while it may run.
-pub(crate) type KillDeadline = watch::Receiver<Option<Instant>>;
 
 /// The exit of a command that the worker killed because it used too much memory or disk space.
 const KILLED: Exit = Exit::Signal(9);
@@ -174,13 +171,6 @@ async fn wait_for_deadline(deadline: &mut KillDeadline) {
     if deadline.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-fn remaining(deadline: &mut KillDeadline) -> Duration {
-    let deadline = *deadline.borrow_and_update();
-    deadline.map_or(Duration::ZERO, |deadline| {
-        deadline.saturating_duration_since(Instant::now())
-    })
 }
 
 /// Waits until a change of the deadline leaves less time than `timeout`.

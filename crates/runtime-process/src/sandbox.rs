@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use runtime_core::clock::instant_after;
-use runtime_core::{BoxError, TaskError, error_chain};
+use runtime_core::{BoxError, TaskError};
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -15,16 +13,16 @@ use runtime_core::{BoxError, TaskError, error_chain};
 use runtime_worker::{ExecCommand, ExecError, ExecProcess};
 use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
+use crate::command_steps::CommandSteps;
 use crate::disk_watch::DiskWatch;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 use crate::exec::ExecContext;
-use crate::running_command::{KillDeadline, RunningCommand};
+use crate::killable_run::{KillDeadline, KillableRun};
+use crate::running_command::RunningCommand;
 use crate::starting_command::StartFailure;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
@@ -33,12 +31,10 @@ use crate::walled_command::ExecRequest;
 /// The exit code of a command that could not be started, as in a shell.
 const COMMAND_NOT_FOUND: i32 = 127;
 
-/// A running task. The commands run in a tokio task, so that they continue if a caller of `wait` is cancelled.
+/// A running task.
 pub(crate) struct ProcessSandbox {
-    deadline: watch::Sender<Option<Instant>>,
-    /// `None` while the commands run. An error is stored as text, because each caller of `wait` gets a copy.
-    result: watch::Receiver<Option<Result<Arc<ProcessResult>, Arc<str>>>>,
-    run: Mutex<Option<JoinHandle<()>>>,
+    run: KillableRun<Arc<ProcessResult>>,
+    steps: CommandSteps,
     #[cfg(all(
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
@@ -49,8 +45,6 @@ pub(crate) struct ProcessSandbox {
 
 impl ProcessSandbox {
     pub(crate) fn start(task: PreparedTask) -> Self {
-        let (deadline, deadline_receiver) = watch::channel(None);
-        let (sender, result) = watch::channel(None);
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
@@ -66,25 +60,17 @@ impl ProcessSandbox {
             any(target_arch = "x86_64", target_arch = "aarch64")
         )))]
         let (_, requests) = mpsc::channel(1);
-        let run = tokio::spawn(async move {
-            let ended = run_commands(&task, deadline_receiver, requests).await;
+        let (steps, ended) = CommandSteps::of(&task);
+        let run = KillableRun::spawn(|deadline| async move {
+            let exit = run_commands(&task, deadline, requests, &ended).await;
             // Before the end is known: no request may use the credentials of a task that has ended.
             drop((task.proxies, task.proxy_server));
-            let result = ended.map(|exit| {
-                Arc::new(ProcessResult {
-                    exit,
-                    folder: task.folder,
-                })
-            });
-            // Fails if the sandbox was dropped.
-            let _ = sender.send(Some(
-                result.map_err(|error| Arc::from(error_chain(&*error))),
-            ));
+            let folder = task.folder;
+            exit.map(|exit| Arc::new(ProcessResult { exit, folder }))
         });
         Self {
-            deadline,
-            result,
-            run: Mutex::new(Some(run)),
+            run,
+            steps,
             #[cfg(all(
                 target_os = "linux",
                 any(target_arch = "x86_64", target_arch = "aarch64")
@@ -99,6 +85,7 @@ async fn run_commands(
     task: &PreparedTask,
     deadline: KillDeadline,
     mut requests: mpsc::Receiver<ExecRequest>,
+    ended: &watch::Sender<Vec<Option<String>>>,
 ) -> Result<Exit, BoxError> {
     let mut exit = Exit::Code(0);
     let mut disk = DiskWatch::new(task.folder.path().to_owned(), task.limits.disk);
@@ -118,6 +105,8 @@ async fn run_commands(
                 Exit::Code(COMMAND_NOT_FOUND)
             }
         };
+        let failure = (!exit.success()).then(|| exit.to_string());
+        ended.send_modify(|ended| ended.push(failure));
         if !exit.success() {
             break;
         }
@@ -128,21 +117,16 @@ async fn run_commands(
 #[async_trait]
 impl Sandbox for ProcessSandbox {
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
-        let mut receiver = self.result.clone();
-        match receiver.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(Ok(result))) => Ok(Arc::clone(result) as Arc<dyn ResultSet>),
-            Ok(Some(Err(message))) => Err(TaskError::other(&**message)),
-            _ => Err(TaskError::other("the task was dropped while it ran")),
+        tokio::select! {
+            // The last step ends before the result.
+            biased;
+            result = self.steps.trace() => result,
+            result = self.run.wait() => result.map(|it| it as Arc<dyn ResultSet>),
         }
     }
 
     async fn kill(&self, within: Duration) {
-        let requested = instant_after(Instant::now(), within);
-        // A later request may shorten the deadline and never extends it.
-        self.deadline.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(requested, |earlier| earlier.min(requested)));
-        });
-        let _ = self.result.clone().wait_for(Option::is_some).await;
+        self.run.kill(within).await;
     }
 
     #[cfg(all(
@@ -154,15 +138,6 @@ impl Sandbox for ProcessSandbox {
             return Err(ExecError::Unsupported);
         };
         exec.start(command).await
-    }
-}
-
-impl Drop for ProcessSandbox {
-    fn drop(&mut self) {
-        // Dropping the run drops its `RunningCommand`, which kills all processes.
-        if let Some(run) = self.run.lock().take() {
-            run.abort();
-        }
     }
 }
 

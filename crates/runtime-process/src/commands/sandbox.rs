@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_core::clock::instant_after;
-use runtime_core::{TaskContext, TaskError, TemporaryFile, TemporaryFolder, error_chain};
+use runtime_core::{BoxError, TaskContext, TaskError, TemporaryFile, TemporaryFolder, error_chain};
 use runtime_worker::{Exit, ExtractError, ResultSet, Sandbox, SandboxBuilder as _};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+use crate::killable_run::{KillDeadline, KillableRun, remaining};
 use crate::sandbox_builder::ProcessSandboxBuilder;
 
 /// The programs of a task, in the order in which they run.
@@ -28,66 +27,30 @@ pub(super) struct Stages {
     pub(super) _payload: TemporaryFile,
 }
 
-/// The time at which a killed task must have ended; `None` before the kill.
-type Deadline = watch::Receiver<Option<Instant>>;
-
-/// The end of a task. An error is stored as text, because each caller of `wait` gets a copy.
-type End = Result<Arc<dyn ResultSet>, Arc<str>>;
-
-/// A running task. It continues in a tokio task if a caller of `wait` is cancelled.
-pub(super) struct CommandsSandbox {
-    deadline: watch::Sender<Option<Instant>>,
-    end: watch::Receiver<Option<End>>,
-    task: JoinHandle<()>,
-}
+/// A running task.
+pub(super) struct CommandsSandbox(KillableRun<Arc<dyn ResultSet>>);
 
 impl CommandsSandbox {
     pub(super) fn start(stages: Stages) -> Self {
-        let (deadline, deadline_receiver) = watch::channel(None);
-        let (sender, end) = watch::channel(None);
-        let task = tokio::spawn(async move {
-            let ended = stages.run(deadline_receiver).await;
-            let end = ended.map_err(|error| Arc::from(error_chain(&error)));
-            sender.send_replace(Some(end));
-        });
-        Self {
-            deadline,
-            end,
-            task,
-        }
-    }
-}
-
-impl Drop for CommandsSandbox {
-    fn drop(&mut self) {
-        // Drops the sandbox of the running program, which kills its processes.
-        self.task.abort();
+        Self(KillableRun::spawn(|deadline| async move {
+            stages.run(deadline).await.map_err(BoxError::from)
+        }))
     }
 }
 
 #[async_trait]
 impl Sandbox for CommandsSandbox {
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
-        let mut end = self.end.clone();
-        match end.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(Ok(result))) => Ok(Arc::clone(result)),
-            Ok(Some(Err(message))) => Err(TaskError::other(&**message)),
-            _ => Err(TaskError::other("the task was dropped while it ran")),
-        }
+        self.0.wait().await
     }
 
     async fn kill(&self, within: Duration) {
-        let requested = instant_after(Instant::now(), within);
-        // A later request may shorten the deadline and never extends it.
-        self.deadline.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(requested, |earlier| earlier.min(requested)));
-        });
-        let _ = self.end.clone().wait_for(Option::is_some).await;
+        self.0.kill(within).await;
     }
 }
 
 impl Stages {
-    async fn run(self, mut deadline: Deadline) -> Result<Arc<dyn ResultSet>, TaskError> {
+    async fn run(self, mut deadline: KillDeadline) -> Result<Arc<dyn ResultSet>, TaskError> {
         let Self {
             prepare,
             run,
@@ -113,7 +76,7 @@ async fn run_to_end(
     prepare: Option<ProcessSandboxBuilder>,
     run: ProcessSandboxBuilder,
     kill: Option<ProcessSandboxBuilder>,
-    deadline: &mut Deadline,
+    deadline: &mut KillDeadline,
 ) -> Result<Arc<dyn ResultSet>, TaskError> {
     if let Some(prepare) = prepare {
         let prepared = run_program(prepare, None, deadline).await?;
@@ -134,7 +97,7 @@ async fn clean_up(
     builder: ProcessSandboxBuilder,
     limit: Duration,
     context: &TaskContext,
-    deadline: &mut Deadline,
+    deadline: &mut KillDeadline,
 ) {
     let problem = match Box::new(builder).start().await {
         Ok(sandbox) => problem_of_cleanup(&*sandbox, limit, deadline).await,
@@ -151,7 +114,7 @@ async fn clean_up(
 async fn problem_of_cleanup(
     sandbox: &dyn Sandbox,
     limit: Duration,
-    deadline: &mut Deadline,
+    deadline: &mut KillDeadline,
 ) -> Option<String> {
     let problem = tokio::select! {
         ended = sandbox.wait() => return match ended.map(|it| it.exit()) {
@@ -172,7 +135,7 @@ async fn problem_of_cleanup(
 async fn run_program(
     builder: ProcessSandboxBuilder,
     kill: Option<ProcessSandboxBuilder>,
-    deadline: &mut Deadline,
+    deadline: &mut KillDeadline,
 ) -> Result<Arc<dyn ResultSet>, TaskError> {
     let sandbox = Box::new(builder).start().await?;
     tokio::select! {
@@ -210,7 +173,7 @@ async fn run_program(
 
 /// Waits until the task is killed, and then for the `parts`-th part of the time until the deadline. The deadline may be
 /// moved during the wait.
-async fn killed_for(deadline: &mut Deadline, parts: u32) {
+async fn killed_for(deadline: &mut KillDeadline, parts: u32) {
     // An error means that the sandbox was dropped, which aborts this.
     let _ = deadline.wait_for(Option::is_some).await;
     loop {
@@ -220,14 +183,6 @@ async fn killed_for(deadline: &mut Deadline, parts: u32) {
             Ok(()) = deadline.changed() => {}
         }
     }
-}
-
-/// Returns the remaining time of a killed task.
-fn remaining(deadline: &mut Deadline) -> Duration {
-    let deadline = *deadline.borrow_and_update();
-    deadline.map_or(Duration::ZERO, |deadline| {
-        deadline.saturating_duration_since(Instant::now())
-    })
 }
 
 /// Returns the result of a task that ended because it was killed.

@@ -198,9 +198,40 @@ async fn each_run_has_its_own_trace() {
         });
         failed.collect::<Vec<_>>()
     };
-    let failed = ["run: exit code 7", "task: exception/intermittent-task"];
+    let failed = [
+        "command: exit code 7",
+        "run: exit code 7",
+        "task: exception/intermittent-task",
+    ];
     assert_eq!(messages(0), failed);
     assert_eq!(messages(1), [""; 0]);
+}
+
+#[tokio::test]
+async fn commands_are_steps() {
+    let bed = TestBed::new().await;
+    let mut task_id = String::new();
+    let spans = spans_of(&bed, async || {
+        task_id =
+            bed.create(json!({ "command": [["true"], ["sleep", "0.1"], ["false"], ["echo"]] }));
+        bed.resolved(&task_id).await;
+    })
+    .await;
+    let trace = RunSpans::of(&spans, &task_id, 0);
+    trace.assert_nested();
+    let commands = ["true", "sleep", "false"].map(|program| trace.with(program));
+    for command in commands {
+        assert_eq!(trace.path(command), ["command", "run", "task"]);
+    }
+    let [first, second, third] = commands;
+    let message = |span: &Span| span.status.as_ref().map(|it| it.message.clone());
+    assert_eq!(message(second).as_deref(), Some(""));
+    assert_eq!(message(third).as_deref(), Some("exit code 1"));
+    assert!(first.end_time_unix_nano <= second.start_time_unix_nano);
+    let duration = second.end_time_unix_nano - second.start_time_unix_nano;
+    assert!(duration >= 90_000_000, "{duration} ns");
+    let all = trace.spans.iter().filter(|span| span.name == "command");
+    assert_eq!(all.count(), 3, "the last one did not run");
 }
 
 #[tokio::test]
@@ -219,6 +250,7 @@ async fn cancelled_step_has_an_error() {
         Some((span.name, &**error))
     });
     let expected = [
+        ("command", "dropped before its end"),
         ("run", "dropped before its end"),
         ("task", "exception/canceled"),
     ];
