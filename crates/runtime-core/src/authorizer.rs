@@ -12,13 +12,13 @@ use crate::secret::Secret;
 
 /// Signs requests to Taskcluster that another program or HTTP client sends.
 ///
-/// Engines and plugins get one from [`TaskContext::authorizer`](crate::TaskContext::authorizer). Each signature uses the
-/// credentials of its moment.
+/// Engines and plugins get one from [`TaskContext::authorizer`](crate::TaskContext::authorizer). Each signature is made
+/// with the credentials that are current at the time of the call.
 pub trait RequestAuthorizer: Send + Sync + fmt::Debug {
     /// Returns the value of an `Authorization` header.
     ///
-    /// `payload` is content type and body. With a payload, the signature covers the body too. A signature is valid for a
-    /// single request: sign each attempt.
+    /// `payload` consists of the content type and the body of the request. With a payload, the signature covers both. A
+    /// signature is valid for a single request: sign each attempt.
     ///
     /// # Errors
     ///

@@ -57,8 +57,8 @@ impl Credentials {
     /// Returns the lifetime of temporary credentials, from the start to the expiry of their certificate. `None` for
     /// permanent ones and for a certificate in an unknown format.
     ///
-    /// Services start a certificate some minutes before they issue it, so that it is valid for clocks that are
-    /// behind. Both times are by the clock of the service, so the lifetime does not depend on the local clock.
+    /// The start of a certificate is some minutes before its issue, so that servers whose clock is slow accept
+    /// it too. Both times are by the clock of the service, so the lifetime does not depend on the local clock.
     #[must_use]
     pub fn certificate_lifetime(&self) -> Option<Duration> {
         let certificate = self.certificate.as_ref()?.expose_secret();
@@ -68,8 +68,9 @@ impl Credentials {
 
     /// Returns the secret texts, for a redactor.
     ///
-    /// Of a certificate, these are seed and signature, without which it is useless. Adding the whole text would
-    /// also hide its scopes and dates, which are not secret and often printed.
+    /// Of a certificate, only the seed and the signature are returned: without them, the certificate cannot be
+    /// used. A redactor with the whole text would also hide scopes and dates, which are not secret and often
+    /// printed.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let certificate = self.certificate.as_ref().map(ExposeSecret::expose_secret);
         std::iter::once(self.access_token.expose_secret())

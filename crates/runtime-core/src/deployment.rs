@@ -49,7 +49,7 @@ pub struct Services {
 
 impl Services {
     /// Returns services for tests and contexts without a deployment: every call returns
-    /// [`ApiError::NotConnected`], every signature [`SignError::NotConnected`].
+    /// [`ApiError::NotConnected`], and every signature fails with [`SignError::NotConnected`].
     #[must_use]
     pub fn disconnected() -> Self {
         let disconnected = Arc::new(Disconnected);

@@ -17,10 +17,10 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | [`FatalInternal`](Self::FatalInternal) | `internal-error` | stops gracefully |
 /// | [`Other`](Self::Other) | `internal-error` | none; it is reported to the monitor |
 ///
-/// Every `internal-error` counts towards the number of consecutive ones after which a worker stops gracefully, 5 by
-/// default. Thus an error of an unknown type stops the worker only if it recurs. With
-/// `max_consecutive_internal_errors(Some(1))` of the worker's builder, `maxConsecutiveInternalErrors: 1` in its
-/// configuration, or the plugin `StopOnError`, the first one stops the worker.
+/// A worker stops gracefully after a number of consecutive runs that end with `internal-error`, 5 by default. Thus
+/// an error of an unknown type stops the worker only if it recurs. With `max_consecutive_internal_errors(Some(1))`
+/// of the worker's builder, `maxConsecutiveInternalErrors: 1` in its configuration, or the plugin `StopOnError`,
+/// the first one stops the worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// A reason for `reportException`.
 ///
-/// Only the reasons that the queue accepts. A future queue may accept more, so a `match` needs a wildcard. Reasons *read*
-/// from the queue are of type [`ResolvedReason`](crate::queue::ResolvedReason), which also holds unknown ones.
+/// The variants are the reasons that the queue accepts. A future queue may accept more, so a `match` needs a wildcard.
+/// Reasons *read* from the queue are of type [`ResolvedReason`](crate::queue::ResolvedReason), which also holds unknown
+/// ones.
 ///
 /// Source: the queue's schema `task-exception-request` of Taskcluster v106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -36,9 +36,9 @@ impl PurgeRequest {
 pub trait PurgeCache: Send + Sync + fmt::Debug {
     /// Returns the purge requests for a worker pool; with `since`, only later ones.
     ///
-    /// The service caches its responses for some seconds. To miss no request, pass a `since` some minutes
-    /// before the latest request of the previous successful call. A time of the local clock may lie in the future of
-    /// the service.
+    /// The service caches its responses for some seconds. To miss no request, pass a `since` some minutes before the
+    /// latest request of the previous successful call. Do not pass a time of the local clock: if that clock is fast,
+    /// requests are missed.
     ///
     /// # Errors
     ///

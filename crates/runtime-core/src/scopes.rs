@@ -3,8 +3,8 @@
 //! Scopes follow Taskcluster's rules: a scope that ends in `*` satisfies every scope that starts with the
 //! text before the star; any other scope satisfies only itself.
 //!
-//! In one case this type is stricter. The services compare texts, so that the pattern `a**`, which grants
-//! all scopes that start with `a*`, also satisfies the wider pattern `a*`. Here it does not.
+//! In one case this type is stricter. The services compare texts: for them, the pattern `a**`, which grants
+//! all scopes that start with `a*`, also satisfies the wider pattern `a*`. For this type, it does not.
 
 use std::cmp::Ordering;
 

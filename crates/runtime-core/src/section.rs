@@ -2,7 +2,8 @@
 
 use crate::util::dedent;
 
-/// The level of the highest heading within a section: below the title of the document and that of the section.
+/// The level of the highest heading within a section: one below the section's title, which is one below the
+/// document's.
 const CONTENT_LEVEL: usize = 3;
 /// The lowest level of Markdown.
 const MAX_LEVEL: usize = 6;
@@ -87,7 +88,8 @@ fn with_levels(markdown: &str) -> Vec<(&str, Option<usize>)> {
     lines.collect()
 }
 
-/// Returns the level of a line such as `## Title`. Not for `#hashtag`, indented code, and seven `#`.
+/// Returns the level of a line such as `## Title`; `None` for `#hashtag`, indented code, and more than six
+/// `#`.
 fn heading_level(line: &str) -> Option<usize> {
     let line = unindented(line)?;
     let text = line.trim_start_matches('#');

@@ -18,7 +18,7 @@ use crate::monitor::Monitor;
 /// A notice that the worker must shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownNotice {
-    /// The urgency. [`StopStage::Running`] announces a deadline without stopping.
+    /// The urgency. [`StopStage::Running`] announces a deadline and does not stop the worker.
     pub stage: StopStage,
     /// The time until the machine disappears, if known.
     pub budget: Option<Duration>,
@@ -87,7 +87,7 @@ pub trait ShutdownSource: Send + fmt::Debug {
 
 /// Stops a worker when a source reports a notice. Later notices can make the stop more urgent.
 ///
-/// Start it before the first claim, so that a notice which is already pending prevents claims.
+/// Start the manager before the first claim, so that a pending notice prevents claims.
 ///
 /// ```
 /// # use async_trait::async_trait;

@@ -85,7 +85,7 @@ pub fn is_disk_full(error: &io::Error) -> bool {
 ///
 /// # Panics
 ///
-/// If `limit` is 0, or with the panic of one of the futures.
+/// If `limit` is 0. A panic of one of the futures is propagated.
 ///
 /// # Cancel safety
 ///

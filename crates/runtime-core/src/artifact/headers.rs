@@ -9,9 +9,9 @@ const ALLOWED_HEADERS: [&str; 3] = ["cache-control", "content-disposition", "con
 /// Additional headers of an [`S3Artifact`](super::S3Artifact), which are stored with its bytes and returned to readers:
 /// `cache-control`, `content-disposition` and `content-language`.
 ///
-/// Content type and encoding are fields of the artifact. The queue signs the upload URL for the content type only.
-/// S3 therefore accepts these headers without a signature. It refuses unsigned ones that start with `x-amz-`, and ignores
-/// all others.
+/// Content type and encoding are fields of the artifact. The queue signs the upload URL for the content type only, so
+/// these headers are sent without a signature, which S3 accepts. S3 refuses unsigned headers that start with `x-amz-`,
+/// and ignores all others.
 ///
 /// ```
 /// # use runtime_core::artifact::ArtifactHeaders;

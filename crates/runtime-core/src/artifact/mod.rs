@@ -307,8 +307,8 @@ fn from_file(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| format!(" from `{}`", path.display()))
 }
 
-/// Returns whether an S3 error code is about the size. S3 sends these with status 400, like time-outs and
-/// expired tokens, but no retry can succeed.
+/// Returns whether an S3 error code is about the size. S3 sends such errors with status 400, as for time-outs
+/// and expired tokens, but no retry of them can succeed.
 fn is_size_error(code: &str) -> bool {
     matches!(code, "EntityTooLarge" | "MaxMessageLengthExceeded")
 }

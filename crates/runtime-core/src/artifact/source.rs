@@ -68,9 +68,10 @@ impl ArtifactStream {
         self.0.lock().seek(SeekFrom::End(0))
     }
 
-    /// Rewinds the stream and passes it to `read`. Blocks, also while another thread reads the stream.
+    /// Rewinds the stream and passes it to `read`. Blocks, including the time in which another thread reads
+    /// the stream.
     ///
-    /// `read` must not use this stream or its clones in another way, which would block forever.
+    /// `read` must not call methods of this stream or its clones: such a call would block forever.
     ///
     /// # Errors
     ///

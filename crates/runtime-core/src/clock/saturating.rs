@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for SaturatedTimestamp {
     }
 }
 
-/// Returns the bound of the range next to a valid time out of range, or `None` if the text is not such a time.
+/// Returns the nearest bound of the range if the text is a valid time out of range, otherwise `None`.
 fn nearest_in_range(text: &str) -> Option<Timestamp> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (year, rest) = unsigned.split_at(unsigned.find('-')?);

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use super::{Clock, duration_until};
 
-/// Measures elapsed time with two clocks, of which the one that shows more time counts.
+/// Measures elapsed time with two clocks: the longer of the two times counts.
 ///
-/// Neither clock is enough for a deadline that a service keeps. The monotonic clock stops while the machine is
-/// suspended, and the wall clock may be set back. A deadline that is measured with both is never noticed late. A
-/// wall clock that is set forward only makes it early, and one that is wrong by a constant has no effect.
+/// Neither clock alone is sufficient for the deadline of a service. The monotonic clock stops while the machine
+/// is suspended, and the wall clock may be set back. With both clocks, the end of a deadline is never detected
+/// late. It is detected early if the wall clock is set forward. A wall clock that is wrong by a constant has no
+/// effect.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,7 +37,7 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts to measure.
+    /// Starts a measurement.
     #[must_use]
     pub fn start(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -46,14 +47,14 @@ impl Stopwatch {
         }
     }
 
-    /// Returns the time since the start, by the clock that shows more.
+    /// Returns the time since the start, the longer of the two times.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         let wall = duration_until(self.wall, self.clock.now()).unwrap_or_default();
         wall.max(self.monotonic.elapsed())
     }
 
-    /// Waits until `duration` has passed since the start, by the clock that shows it first.
+    /// Waits until `duration` has passed since the start by one of the two clocks.
     ///
     /// # Cancel safety
     ///

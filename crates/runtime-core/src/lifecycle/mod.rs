@@ -17,8 +17,8 @@ pub trait Stoppable: Send + Sync + fmt::Debug {
     /// Stops after the running tasks. No new tasks are claimed.
     fn stop_gracefully(&self);
 
-    /// Stops, knowing that the machine disappears after `budget`. [`StopStage::Running`] announces the deadline
-    /// without stopping.
+    /// Requests the stop `stage` because the machine disappears after `budget`. [`StopStage::Running`] only
+    /// announces this deadline and stops nothing.
     ///
     /// The default implementation ignores the budget.
     fn stop_within(&self, stage: StopStage, budget: Duration) {

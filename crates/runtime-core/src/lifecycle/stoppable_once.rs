@@ -103,13 +103,14 @@ impl Stoppable for StoppableOnce {
 }
 
 impl StopRequest {
-    /// Merges a request. Stage and deadline are independent: a less urgent stop may have an earlier deadline.
+    /// Merges a request into this one. Stage and deadline are independent: a less urgent stop may have an
+    /// earlier deadline.
     fn raise(&mut self, stage: StopStage, deadline: Option<Instant>) {
         self.stage = self.stage.max(stage);
         self.deadline = self.deadline.into_iter().chain(deadline).min();
     }
 
-    /// Returns what this request adds to an earlier one.
+    /// Returns the part of this request that an earlier one does not contain.
     fn since(self, earlier: Self) -> Self {
         Self {
             stage: if self.stage > earlier.stage {
@@ -135,7 +136,8 @@ impl Forwarding {
     }
 }
 
-/// Ends a call when dropped. A destructor, so that a panic of the component does not block later stops.
+/// Ends a call when dropped. This is a destructor, so that a panic of the component does not block later
+/// stops.
 struct ForwardingCall<'a>(&'a Mutex<Forwarding>);
 
 impl Drop for ForwardingCall<'_> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{StopStage, Stoppable};
 
-/// Records the requested stop of a worker and notifies those who wait for it. Clones share the state.
+/// Records the requested stop of a worker and wakes its waiters. Clones share the state.
 ///
 /// The worker loop waits on a tracker; signal handlers, shutdown sources and plugins stop it. A stop never becomes less
 /// urgent.

@@ -46,7 +46,8 @@ fn spawn(once: &Arc<StoppableOnce>, stop: fn(&StoppableOnce)) -> thread::JoinHan
     thread::spawn(move || stop(&once))
 }
 
-/// A raced graceful stop is forwarded before the immediate one or not at all, and the immediate one exactly once.
+/// If a graceful and an immediate stop race, the graceful one is forwarded before the immediate one or not at
+/// all, and the immediate one exactly once.
 ///
 /// Catches: ignoring `is_forwarding`, so that two threads call the component at once; forwarding one stop instead of
 /// looping, and setting `forwarded` after the call, both of which lose a stop that is requested during the call.

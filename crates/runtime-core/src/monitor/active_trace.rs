@@ -29,7 +29,8 @@ const MAX_TEXT_BYTES: usize = 4096;
 tokio::task_local! {
     /// The innermost span of the run that is being polled.
     ///
-    /// A task-local, because the methods of plugins and ports between two spans have no parameter for it.
+    /// A task-local, because the methods of plugins and ports between two spans have no parameter for the
+    /// span.
     static CURRENT: Position;
 }
 
@@ -46,8 +47,8 @@ struct ActiveTrace {
     monitor: Monitor,
     /// Redacts the secrets of the task.
     redactor: Redactor,
-    /// A moment as wall time and as monotonic time. All times are computed from this pair, so that changes of the wall
-    /// clock neither reorder spans nor move them out of their parents.
+    /// One point in time, as wall time and as monotonic time. All times are computed from this pair, so that changes
+    /// of the wall clock neither reorder spans nor move them out of their parents.
     origin: (Timestamp, Instant),
     /// `None` if the sink records no traces.
     spans: Option<Mutex<Spans>>,

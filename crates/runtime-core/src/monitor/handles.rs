@@ -15,9 +15,9 @@ struct CounterCell {
     whole: AtomicU64,
     /// The sum of the other amounts, as the bits of an `f64`.
     ///
-    /// Kept apart, so that whole amounts stay exact and cost one atomic addition. Nothing is carried over to `whole`: each
-    /// part only grows, so a reader that loads both never observes a smaller sum than before, which exporters would report
-    /// as a restart of the worker.
+    /// Separate from `whole`, so that whole amounts stay exact and cost one atomic addition. Nothing is carried over to
+    /// `whole`: each part only grows, so a reader that loads both never observes a smaller sum than before. Exporters
+    /// would report a smaller sum as a restart of the worker.
     fractional: AtomicU64,
 }
 
@@ -111,9 +111,10 @@ impl fmt::Debug for Histogram {
 
 /// The handles used with one set of tags, found by the address of the metric's name.
 ///
-/// Handles are only added and each place is set once, so a reader needs no lock. The first handle is stored inline: most
-/// sets of tags use one metric of a kind, which then costs neither an allocation nor a pointer to follow. The others are
-/// in hash tables: a list would make the last of 64 metrics slow, and a `HashMap` would need a lock and hash the text.
+/// Handles are only added and each place is set once, so a reader needs no lock. The first handle is stored inline:
+/// most sets of tags use one metric of a kind, whose lookup then needs neither an allocation nor an indirection. The
+/// other handles are in hash tables: in a list, the lookup of the last of 64 metrics would be slow, and a `HashMap`
+/// would need a lock and hash the text.
 pub(super) struct HandleCache<T> {
     first: OnceLock<CachedHandle<T>>,
     tables: [OnceLock<HandleTable<T>>; TABLES.len()],
@@ -121,8 +122,8 @@ pub(super) struct HandleCache<T> {
 
 /// The number of places of each table, a power of two, and the number of them that a name may use.
 ///
-/// The second table holds the handles that find no place in the first. It is so large that dozens of metrics hardly compete.
-/// A metric without a place is looked up in the sink at every call.
+/// The second table holds the handles for which the first has no place. It is large enough that collisions are rare
+/// with dozens of metrics. A metric without a place is looked up in the sink at every call.
 const TABLES: [(usize, usize); 2] = [(8, 4), (256, 8)];
 
 type HandleTable<T> = Box<[OnceLock<CachedHandle<T>>]>;

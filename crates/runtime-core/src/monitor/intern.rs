@@ -14,15 +14,17 @@ const OTHER: &str = "other";
 /// One per process rather than per monitor: an interned name must be `'static`, so it outlives every monitor.
 static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-/// Returns a static copy of a name that is known only at run time: of a metric, prefix, tag, field or plugin.
+/// Returns a static copy of the name of a metric, prefix, tag, field or plugin that is known only at run
+/// time.
 ///
-/// Monitors take constants as names, because every name of a metric is at least one series in the memory of the worker
-/// and of every system that scrapes it, and is never removed. Use this function only for a small, bounded set of names,
-/// such as those in a configuration. Values that identify a task or a file belong into the value of a tag or a field.
+/// Monitors take constants as names, because every name of a metric costs at least one time series in the memory of the
+/// worker and of every system that scrapes it. A series is never removed. Use this function only for a small, bounded
+/// set of names, such as those in a configuration. A text that identifies a task or a file belongs in the value of a
+/// tag or a field.
 ///
-/// The same name always has the same address, so it is as fast as a constant. Copies are kept until the process ends. After
-/// 1024 names, every further one is replaced by `other`, and a warning is logged once: totals stay correct, only the
-/// breakdown is lost.
+/// The copies of equal names have the same address, so an interned name is as fast as a constant. Copies are kept until
+/// the process ends. After 1024 names, every further one is replaced by `other`, and a warning is logged once: totals
+/// stay correct, only the breakdown is lost.
 ///
 /// ```
 /// use runtime_core::Monitor;

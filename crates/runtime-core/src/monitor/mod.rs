@@ -46,7 +46,7 @@ use tracing::level_filters::LevelFilter;
 #[derive(Clone)]
 pub struct Monitor {
     sink: Arc<dyn MonitorSink>,
-    /// Copied from the sink, so that a disabled log line costs no virtual call.
+    /// Copied from the sink, so that a disabled log line needs no virtual call.
     logs_to_tracing: bool,
     tags: MonitorTags,
 }

@@ -40,8 +40,8 @@ pub enum ArtifactRequest {
         /// The expiry, at most that of the task.
         expires: Timestamp,
     },
-    /// Bytes in the object service. Without a length: with one, a queue of version 106 answers `finishArtifact` with
-    /// a 500.
+    /// Bytes in the object service. The length is omitted: if it is present, a queue of version 106 responds to
+    /// `finishArtifact` with status 500.
     Object {
         /// The MIME type.
         content_type: String,

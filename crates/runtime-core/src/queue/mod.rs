@@ -32,8 +32,8 @@ use crate::id::{Run, TaskId};
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Claims up to `request.tasks` pending tasks, waiting up to 20 seconds for the first.
     ///
-    /// Implementations send the request once: the caller measures from this call for how long the queue may
-    /// still answer.
+    /// Implementations send the request once, without retries: the caller computes the latest possible time
+    /// of a response from the time of this call.
     ///
     /// # Errors
     ///

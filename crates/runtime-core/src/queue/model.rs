@@ -192,7 +192,7 @@ pub struct RunStatus {
         skip_serializing_if = "Option::is_none"
     )]
     pub taken_until: Option<Timestamp>,
-    /// The time from which on the run was pending.
+    /// The time at which the run became pending.
     #[serde(
         default,
         deserialize_with = "deserialize_optional_timestamp",

@@ -26,7 +26,7 @@ pub enum OpenStorageError {
     Locked {
         /// The root.
         root: PathBuf,
-        /// How long the lock was awaited.
+        /// The time spent waiting for the lock.
         waited: Duration,
     },
 }

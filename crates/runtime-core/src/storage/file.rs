@@ -17,7 +17,7 @@ use super::process_folder::ProcessFolder;
 /// `F` is the file itself: [`std::fs::File`], with the blocking traits `Read`, `Write` and `Seek`, or, after
 /// [`into_async`](Self::into_async), [`tokio::fs::File`] with `AsyncRead`, `AsyncWrite` and `AsyncSeek`.
 ///
-/// Other programs open the file by its path. They may also move it away, which keeps it.
+/// Other programs can open the file by its path, or move it elsewhere. A file that was moved is not removed.
 ///
 /// ```
 /// # use runtime_core::TemporaryStorage;

@@ -12,8 +12,8 @@ use super::owned_path::OwnedPath;
 /// and `&TemporaryFolder` is accepted as `&TemporaryStorage`. Quota and reservations are those of the storage that
 /// contains the folder.
 ///
-/// The drop of the folder removes everything in it, even what other handles still own, and clones of its storage do
-/// not keep it: they return the error `NotFound` from then on.
+/// Dropping the folder removes all of its content, including files and folders that other handles own. Clones of
+/// its storage do not keep it alive: after the removal, their methods return the error `NotFound`.
 ///
 /// ```
 /// # use runtime_core::TemporaryStorage;

@@ -176,8 +176,8 @@ impl TemporaryStorage {
 
     /// Returns a unique path that starts with `name`, at which nothing exists yet.
     ///
-    /// For programs that create a file themselves, such as a socket or an archive. No handle owns the file: it is
-    /// removed with this storage, unless its user removes it before.
+    /// The path is for programs that create a file themselves, such as a socket or an archive. No handle owns the
+    /// file: it is removed with this storage, unless its user removes it earlier.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ const LOCK: &str = ".lock";
 /// Poll interval for the lock of the root: file locks have no wait with a timeout.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The folder of this process. Other processes leave it alone while the lock in it is held.
+/// The folder of this process. Other processes do not remove it while the lock in it is held.
 #[derive(Debug)]
 pub(super) struct ProcessFolder {
     path: PathBuf,
@@ -29,10 +29,10 @@ impl ProcessFolder {
     /// Removes the folders of dead processes below `root` and creates a new one; `None` if the lock of
     /// the root is not released within `wait`.
     ///
-    /// Two locks are needed. The lock in a process folder shows that its owner lives, but a new folder exists
-    /// before its lock does, and would be removed as abandoned by a worker that starts at that moment. The
-    /// lock of the root excludes this: it is held until the new folder and all abandoned ones are locked.
-    /// It is not held during the removal, which may take minutes and would keep other workers from starting.
+    /// Two locks are needed. The lock in a process folder shows that its owner is alive. But a new folder
+    /// exists before its lock does, and a worker that starts at that moment would remove it as abandoned. The
+    /// lock of the root excludes this: it is held until the new folder and all abandoned ones are locked. It
+    /// is not held during the removal, which may take minutes and would delay the start of other workers.
     ///
     /// `before_removal` is called with the abandoned folders, if there are any, before the first one is removed.
     pub(super) fn create(

@@ -89,8 +89,8 @@ impl StorageReservation {
         self.bytes
     }
 
-    /// Records that `bytes` of the reservation were written. The file system then counts them as used, and
-    /// counting them here too would refuse other reservations. Excess bytes are ignored.
+    /// Records that `bytes` of the reservation were written. The file system then counts these bytes as used.
+    /// If they were counted here too, other reservations would be refused. Excess bytes are ignored.
     pub fn record_written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.unwritten);
         self.unwritten -= bytes;

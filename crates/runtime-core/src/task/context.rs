@@ -199,8 +199,8 @@ impl TaskContext {
 impl TaskContext {
     /// Writes a worker line, `[taskcluster <time>] message`, with secrets redacted.
     ///
-    /// Each line of the message has the prefix; an empty message writes the prefix alone. Blanks at the end stay.
-    /// The line starts on a new line even if the task's output ended without a line feed. A write error is
+    /// Each line of the message has the prefix; an empty message writes the prefix alone. Trailing blanks are
+    /// kept. The line starts on a new line even if the task's output ended without a line feed. A write error is
     /// not lost: closing and reading the log return it.
     pub fn log(&self, message: impl fmt::Display) {
         self.write_worker_lines(&log::info_lines(Timestamp::now(), message));

@@ -43,7 +43,7 @@ fn prefixed(prefix: &str, message: impl fmt::Display) -> String {
         .collect()
 }
 
-/// Formats a time with exactly three fractional digits, as everywhere in Taskcluster.
+/// Formats a time with exactly three fractional digits of the second, as all Taskcluster services do.
 fn to_millis(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

@@ -109,7 +109,8 @@ fn moved_file_is_kept() {
     assert_eq!(fs::read(kept).expect("it reads"), b"kept");
 }
 
-/// The folder of the files becomes a file, which no permission of the test's user can hide.
+/// The folder of the files is replaced by a file, so that the removal fails even for a test that runs as
+/// root.
 #[cfg(unix)]
 #[tokio::test]
 async fn close_reports_a_failed_removal() {
