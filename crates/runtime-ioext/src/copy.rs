@@ -84,13 +84,13 @@ where
 
 /// Copies until the reader ends, then shuts the writer down, even after an error. Returns the number of bytes.
 ///
-/// After a read error the peer of the writer therefore sees a clean end of a partial copy: only the returned
-/// error shows that bytes are missing. To pass the error on through a [pipe](crate::pipe), use [`copy`] and close
-/// the writer with the error.
+/// After a read error, the peer of the writer therefore receives a partial copy with a clean end: only the
+/// returned error shows that bytes are missing. To pass the error on through a [pipe](crate::pipe), use [`copy`]
+/// and close the writer with the error.
 ///
 /// # Errors
 ///
-/// [`CopyError::Read`] or [`CopyError::Write`], of the shutdown too. The first error is returned.
+/// The first [`CopyError::Read`] or [`CopyError::Write`]. An error of the shutdown is a `CopyError::Write`.
 ///
 /// # Cancel safety
 ///

@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Size of the buffer for small writes, and the maximum size of a read.
 pub(crate) const SEGMENT_SIZE: usize = 64 * 1024;
 
-/// A range of a byte stream: frozen segments, which readers share, followed by one open buffer, which
-/// writers append to.
+/// A range of a byte stream. It consists of frozen segments, which readers share, and one open buffer at the
+/// end, to which writers append.
 ///
 /// The open buffer is frozen only when a reader needs its bytes, so that a write without readers is a plain
 /// copy. Freezing splits the buffer and copies nothing. The rejected alternative, one buffer per write,
@@ -123,7 +123,7 @@ impl Segments {
             .collect()
     }
 
-    /// Removes the bytes before `start`, which must be frozen: a reader or a flush has used them.
+    /// Removes the bytes before `start`. They must be frozen, because a reader or a flush has used them.
     pub(crate) fn advance(&mut self, start: u64) {
         self.start = start;
         while let Some(first) = self.frozen.front_mut() {
@@ -148,7 +148,8 @@ impl Segments {
 
     /// Removes bytes from the front, and copies them to `target`. Returns their number.
     ///
-    /// Small reads of small writes are faster than with [`pop`](Self::pop), which has to share the memory first.
+    /// For small reads of small writes, this is faster than [`pop`](Self::pop), which has to freeze the memory
+    /// first.
     pub(crate) fn copy_out(&mut self, target: &mut [u8]) -> usize {
         let mut copied = 0;
         while copied < target.len() && !self.is_empty() {

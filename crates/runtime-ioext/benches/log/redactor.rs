@@ -35,7 +35,8 @@ pub(super) fn redactor(bench: &mut Bench, path: &Path) {
     }
 }
 
-/// The costs of a secret, which must not grow with the number of secrets or faster than its length.
+/// The cost of adding a secret. It must not depend on the number of secrets, nor grow faster than the length
+/// of the secret.
 pub(super) fn secrets(bench: &mut Bench, path: &Path) {
     for (added, len, bar) in [(1000, 40, 50.0), (1000, 1000, 1000.0), (1, 1 << 20, 100.0)] {
         bench

@@ -1,4 +1,4 @@
-//! No secret passes, and the split of the text makes no difference.
+//! No secret is in the output, and the output does not depend on the split of the text.
 
 #![no_main]
 

@@ -43,8 +43,8 @@ pub(super) fn write_all_at(
     Ok(())
 }
 
-/// Space in bytes that a new log reserves. The first output of a task is still in memory when it fills the disk, and
-/// so are the lines that say why it ends.
+/// Space in bytes that a new log reserves. If a task fills the disk at its start, its first output is still in
+/// memory, as are the lines with the reason of its end.
 #[cfg(target_os = "linux")]
 const RESERVE: u64 = 16 * 1024;
 
@@ -104,8 +104,8 @@ impl Backing for FileBacking {
         self.file.set_len(len)
     }
 
-    /// Reads from the page cache only (`RWF_NOWAIT`), where a log that is being written nearly always is.
-    /// This avoids a switch to a blocking thread and back.
+    /// Reads from the page cache only (`RWF_NOWAIT`), which nearly always contains a log that is being
+    /// written. This avoids a switch to a blocking thread and back.
     #[cfg(target_os = "linux")]
     fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};

@@ -67,7 +67,7 @@ impl Drop for RunningRead {
     }
 }
 
-/// Waits for a permit, then reads. A spawned task, because a permit that is granted must be used or released
+/// Waits for a permit, then reads. Runs as a spawned task, because a granted permit must be used or released
 /// even if the reader is no longer polled.
 async fn read_with_permit(
     shared: Arc<SharedLog>,

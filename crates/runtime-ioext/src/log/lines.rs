@@ -6,7 +6,8 @@ use super::error::WriteLogError;
 use super::sink::{self, LogSink, impl_writer};
 use super::writer::LogWriter;
 
-/// Maximum length of a buffered line. Without it, output that never ends a line would never appear.
+/// Maximum length in bytes of a buffered line. Without this limit, output without line feeds would never be
+/// written.
 const MAX_LINE_LEN: usize = 32 * 1024;
 
 /// Writes whole lines to a log, for the output of a child process.

@@ -129,8 +129,8 @@ pub struct FollowedLog {
     owner: Arc<Owner>,
 }
 
-/// Owns the log for its handles and writers, but not for its readers: dropping the last one abandons an
-/// open log, so that readers do not wait forever for a writer that no longer exists.
+/// Shared by all handles and writers, but not by readers. Dropping the last handle or writer abandons an open
+/// log, so that readers do not wait forever for a writer that no longer exists.
 struct Owner {
     shared: Arc<SharedLog>,
 }
@@ -210,11 +210,11 @@ impl FollowedLog {
         }
     }
 
-    /// Overwrites the end of a log that failed with lines that say so, such as "the disk is full".
+    /// Overwrites the end of a failed log with lines that report the failure, such as "the disk is full".
     ///
-    /// A full disk cuts the file at any byte, and has no space for further ones. The lines therefore
-    /// replace the last lines in the file. On Linux, the first 16 KiB of the file are reserved. The log stays failed. Later
-    /// reads return the file, then the error. Blocks on the disk.
+    /// On a full disk, the file may end at any byte and cannot grow. The lines therefore replace the last lines in the
+    /// file. On Linux, space for the first 16 KiB of the file is reserved when the log is created. The log stays
+    /// failed. Later reads return the file, then the error. Blocks on the disk.
     ///
     /// # Errors
     ///

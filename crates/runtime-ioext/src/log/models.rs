@@ -103,7 +103,7 @@ fn follower_sees_each_byte_once_during_flush() {
     });
 }
 
-/// A full disk wakes everyone: writers that wait for memory, and followers. Catches: not waking them after
+/// A full disk wakes all waiters: writers that wait for memory, and followers. Catches: not waking them after
 /// a failed flush.
 #[test]
 fn full_disk_wakes_all_waiters() {

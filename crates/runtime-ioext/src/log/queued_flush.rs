@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-/// The calls of a background flush on its log. A trait, because `shared` starts the flushes and modules must
-/// not depend on each other in a circle.
+/// The calls of a background flush on its log. This is a trait because the module `shared` starts the
+/// flushes, and a dependency on `shared` here would be circular.
 pub(super) trait Flushable: Send + Sync + 'static {
     /// Flushes the pending bytes, unless another thread does.
     fn run_queued_flush(&self);
 
-    /// Withdraws the request, so that writers stop relying on it.
+    /// Withdraws the request, so that writers no longer wait for this flush.
     fn cancel_queued_flush(&self);
 }
 

@@ -25,8 +25,8 @@ pub(super) fn replace_failed_end(shared: &SharedLog, lines: &[u8]) -> io::Result
     Ok(())
 }
 
-/// Writes `lines` to the end of a file of length `end`, in the place of its last lines: only bytes that the file has
-/// need no further space. Returns the new length.
+/// Overwrites the last lines of a file of length `end` with `lines`: overwriting bytes needs no further disk space.
+/// Returns the new length.
 fn overwrite(file: &dyn Backing, end: u64, lines: &[u8]) -> io::Result<u64> {
     // One byte more, in case a line feed is needed.
     let start = end.saturating_sub(lines.len() as u64 + 1);

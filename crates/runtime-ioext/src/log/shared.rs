@@ -17,13 +17,13 @@ use crate::sys::{Condvar, Guard, Mutex};
 
 /// A log: its state, its file, and the protocol of writing, flushing, reading and closing.
 ///
-/// One lock guards the state. It is held to copy one small write or to share a segment, never for file I/O
-/// and never while a waker runs:
+/// One lock guards the state. It is held to copy one small write or to share a segment, but never during file
+/// I/O or while a waker runs:
 ///
 /// - A thread that moves pending bytes to the file takes the flush role ([`State::flushing`]) and releases
 ///   the lock. With the lock held during the write, a slow disk would stall every reader.
-/// - Wakers are called and dropped after unlocking. They are arbitrary code, and may own a reader or a
-///   writer whose drop takes the lock.
+/// - Wakers are called and dropped after unlocking. They run arbitrary code, and may own a reader or a writer
+///   whose drop takes the lock.
 #[derive(Debug)]
 pub(super) struct SharedLog {
     pub(super) path: PathBuf,
@@ -156,7 +156,7 @@ impl SharedLog {
         Ok(())
     }
 
-    /// Like [`append`](Self::append) at the start of a line, but for less than a segment it waits only for a
+    /// Like [`append`](Self::append), but at the start of a line. For less than a segment it waits only for a
     /// large call and not for the file: each call may exceed the limit of pending bytes.
     pub(super) fn append_line(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         if bytes.len() >= self.buffer_limits.segment {

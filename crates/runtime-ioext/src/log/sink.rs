@@ -72,8 +72,8 @@ pub(super) fn poll_write<S: LogSink>(
     Poll::Ready(Ok(bytes.len()))
 }
 
-/// Implements `write_all`, `io::Write` and `AsyncWrite` for an adaptor. A macro, because a blanket
-/// implementation of foreign traits is not allowed.
+/// Implements `write_all`, `io::Write` and `AsyncWrite` for an adaptor. This is a macro, because Rust does
+/// not allow a blanket implementation of foreign traits.
 macro_rules! impl_writer {
     ($adaptor:ident) => {
         impl<S: $crate::log::LogSink> $adaptor<S> {

@@ -16,12 +16,12 @@ pub(super) struct State {
     pub(super) end: Option<End>,
     pub(super) readers: Wakers,
     pub(super) writers: Wakers,
-    /// A thread writes to the file without holding the lock. At most one does, so that bytes reach the file
-    /// in order.
+    /// A thread writes to the file without holding the lock. At most one thread does so at a time, so that
+    /// bytes reach the file in order.
     pub(super) flushing: bool,
     /// A background flush was requested but has not started.
     pub(super) flush_queued: bool,
-    /// A call of at least one segment appends its chunks; no other bytes may come in between.
+    /// A call of at least one segment is appending its chunks. No other bytes may be inserted between them.
     pub(super) large_call: bool,
     /// Bytes pushed during a large call, appended after it.
     pub(super) deferred: Vec<u8>,
@@ -76,7 +76,7 @@ impl State {
         matches!(self.end, Some(End::Failed(_)))
     }
 
-    /// Returns whether a write need not wait. It may still fail.
+    /// Returns whether a write does not have to wait. The write may still fail.
     pub(super) fn can_write(&self) -> bool {
         self.has_failed() || self.closing || !(self.large_call || self.is_full())
     }
@@ -89,8 +89,9 @@ impl State {
         self.buffer_limits.is_full(&self.tail)
     }
 
-    /// Requests a background flush. Returns whether the caller must start it: one request at a time is
-    /// enough, and a fast writer would otherwise fill the queue of the blocking threads.
+    /// Requests a background flush. Returns whether the caller must start it, because none is requested yet.
+    /// One request at a time is sufficient: with more, a fast writer would fill the queue of the blocking
+    /// threads.
     pub(super) fn queue_flush(&mut self) -> bool {
         let queue = !self.flushing && !self.flush_queued && !self.has_failed();
         self.flush_queued |= queue;

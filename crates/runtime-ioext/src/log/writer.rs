@@ -87,8 +87,8 @@ impl LogWriter {
     /// Like [`write_on_new_line`](Self::write_on_new_line), but does not wait for the file while 4 MiB are
     /// pending.
     ///
-    /// For short lines from async code: a disk that is slow or hangs must not block the thread. Each call may
-    /// exceed the limit of pending bytes. A call of 64 KiB or more waits like `write_on_new_line`.
+    /// Use it for short lines from async code, whose thread a slow or hanging disk must not block. Each call
+    /// may exceed the limit of pending bytes. A call of 64 KiB or more waits like `write_on_new_line`.
     ///
     /// # Errors
     ///
@@ -208,8 +208,8 @@ impl AsyncWrite for LogWriter {
         sink::poll_write(&mut *self, cx, bytes, MAX_POLL_WRITE)
     }
 
-    /// Starts a flush without waiting for it. Readers see the bytes already, and a copy flushes whenever its
-    /// source is idle: waiting for the disk each time would slow it down.
+    /// Starts a flush without waiting for it. Readers already receive the bytes without it. A copy flushes
+    /// whenever its source is idle, and waiting for the disk each time would slow the copy down.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.owner.shared.start_flush();
         Poll::Ready(Ok(()))

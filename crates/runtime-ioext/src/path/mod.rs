@@ -11,8 +11,8 @@ pub use root::{OpenInRootError, Root, open_without_symlinks};
 
 /// Returns whether a path is a plain file: not a folder, device, pipe or symlink.
 ///
-/// Returns `false` on errors. The path may change after the check. To be sure about the file that is
-/// read, check the opened file, or open it in a [`Root`].
+/// Returns `false` on errors. The path may change after the check. To check the same file that is read, check
+/// the metadata of the opened file, or open it in a [`Root`].
 #[must_use]
 pub fn is_plain_file(path: impl AsRef<Path>) -> bool {
     plain(path.as_ref()).is_some()

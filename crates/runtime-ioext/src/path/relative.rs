@@ -18,7 +18,8 @@ pub enum RelativePathError {
         /// The path.
         path: String,
     },
-    /// A component starts with a Windows drive letter. On Windows, a join with it replaces the folder.
+    /// A component starts with a Windows drive letter. On Windows, [`Path::join`] with such a path replaces
+    /// the folder.
     #[error("invalid path {path:?}: it has a drive letter; use a path relative to its folder")]
     DriveLetter {
         /// The path.

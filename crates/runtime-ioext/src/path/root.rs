@@ -8,11 +8,11 @@ use super::relative::{RelativePathError, relative_path};
 
 /// A folder that confines untrusted paths.
 ///
-/// Paths are checked by [`relative_path`], and no symlink is followed, neither as a folder on the way nor
-/// as the last component. On Unix the kernel ensures this while it opens the file (`openat2` on Linux,
-/// otherwise `O_NOFOLLOW` per component): a check before the open would leave time for a task to swap in a
-/// symlink. The folder itself is held open and may be renamed. On other systems each component is checked
-/// before the open, which does not protect against concurrent changes.
+/// Paths are checked by [`relative_path`], and no symlink is followed, neither as a folder on the way nor as
+/// the last component. On Unix the kernel ensures this while it opens the file (`openat2` on Linux, otherwise
+/// `O_NOFOLLOW` per component): a task could replace a component by a symlink between a check and the open.
+/// The folder itself is held open and may be renamed. On other systems each component is checked before the
+/// open, which does not protect against concurrent changes.
 ///
 /// # Example
 ///
@@ -154,7 +154,7 @@ impl Root {
         }
     }
 
-    /// Opens the file, then checks its type. A check before the open could be about another file.
+    /// Opens the file, then checks its type. A check before the open could concern another file.
     fn open_plain(&self, path: &Path, access: Access) -> io::Result<Option<File>> {
         match self.folder.open_inside(path, access) {
             Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
@@ -237,8 +237,8 @@ mod system {
             rustix::fs::openat2(&self.0, path, flags, mode(flags), resolve)
         }
 
-        /// Opens each component relative to the one before it, which is held open: the path of a folder may
-        /// change meanwhile, its descriptor cannot.
+        /// Opens each component relative to the descriptor of the one before it: the path of a folder may
+        /// change in the meantime, but a descriptor always refers to the same folder.
         pub(super) fn open_by_component(
             &self,
             path: &Path,
@@ -342,7 +342,8 @@ mod tests {
     use super::system::{Folder, flags};
     use super::{Access, Path};
 
-    /// The kernels of test machines have `openat2`, so `Root` never opens part by part there.
+    /// The kernels of test machines have `openat2`, so `Root` itself never opens component by component
+    /// there.
     #[test]
     fn open_by_component_follows_no_symlink() {
         let outside = tempfile::tempdir().unwrap();

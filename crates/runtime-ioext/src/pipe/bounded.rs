@@ -74,7 +74,7 @@ pub fn bounded_pipe(capacity: usize) -> (BoundedWriter, BoundedReader) {
 struct BoundedPipe {
     capacity: usize,
     state: Mutex<BoundedState>,
-    /// Notified of a read and of the last one, if a [`PipeStats`] waits.
+    /// Notified of each read and of the end of reading, if a [`PipeStats`] waits.
     was_read: Notify,
 }
 
@@ -95,7 +95,7 @@ struct BoundedState {
 }
 
 impl BoundedPipe {
-    /// Unlocks the state after a change of the counter, and notifies those that wait for it.
+    /// Unlocks the state after a change of the counter, and wakes the [`PipeStats`] that wait for it.
     fn notify_read(&self, mut state: Guard<'_, BoundedState>) {
         let is_counted = std::mem::take(&mut state.is_counted);
         drop(state);
@@ -118,7 +118,7 @@ impl BoundedWriter {
     ///
     /// # Errors
     ///
-    /// If they do not fit, or if the reader was dropped or closed.
+    /// If the bytes do not fit, or if the reader was dropped or closed.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), PipeWriteError> {
         if bytes.len() < MIN_OWN_SEGMENT {
             return self.append(bytes.len(), |unread| unread.push(bytes));
@@ -129,11 +129,11 @@ impl BoundedWriter {
         self.write_bytes(Bytes::copy_from_slice(bytes))
     }
 
-    /// Writes all bytes or none, without waiting. At least 512 bytes are shared instead of copied.
+    /// Writes all bytes or none, without waiting. A buffer of at least 512 bytes is shared instead of copied.
     ///
     /// # Errors
     ///
-    /// If they do not fit, or if the reader was dropped or closed.
+    /// If the bytes do not fit, or if the reader was dropped or closed.
     pub fn write_bytes(&self, bytes: Bytes) -> Result<(), PipeWriteError> {
         self.append(bytes.len(), |unread| {
             if bytes.len() < MIN_SHARED {

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-/// The error of a read from a pipe that did not end cleanly. The reader has already returned all bytes that
-/// were written before, and returns the same error on every further read.
+/// The error of a read from a pipe that did not end cleanly. The reader has already returned all written
+/// bytes, and returns the same error on every further read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipeReadError {

@@ -50,9 +50,9 @@ pub struct ObservedStream<T> {
 impl<T> ObservedStream<T> {
     /// Wraps a stream. `report` is called exactly once and must not block.
     ///
-    /// It runs on the thread and in the task that polls or drops the stream, within that call: when a read returns
-    /// the end, the report has been made. To react in another task, send the end through a channel from `report`.
-    /// `report` must not wait for that task or for a lock that the caller holds.
+    /// `report` runs on the thread and in the task that polls or drops the stream, within that call: when a read
+    /// returns the end, `report` has been called. To react in another task, send the end through a channel from
+    /// `report`. `report` must not wait for that task or for a lock that the caller holds.
     pub fn new(inner: T, report: impl FnOnce(StreamEnd<'_>) + Send + Sync + 'static) -> Self {
         Self {
             inner,

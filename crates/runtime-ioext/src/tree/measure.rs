@@ -129,7 +129,8 @@ mod system {
     struct Level {
         device: u64,
         inode: u64,
-        /// The position after the entry that the walk is in, where it continues if the folder was closed meanwhile.
+        /// The position after the entry that is being measured. The walk continues there if the folder was closed
+        /// in the meantime.
         resume_at: i64,
     }
 

@@ -1,4 +1,4 @@
-//! Folders with everything in them, however deep.
+//! Operations on folders with all of their content, of any depth.
 //!
 //! A task can nest folders deeper than a thread's stack, than the limit on open files, and than the longest path
 //! that the kernel accepts. Both operations therefore use a loop instead of recursion, a fixed number of

@@ -3,7 +3,7 @@
 use runtime_ioext::FollowedLog;
 use runtime_ioext::log::{CreateLogError, LogReader, ReadLogError};
 
-/// Returns everything a reader returns, and its end.
+/// Returns all bytes that a reader returns, and the result at its end.
 async fn drain(mut reader: LogReader) -> (Vec<u8>, Result<(), ReadLogError>) {
     let mut bytes = Vec::new();
     loop {

@@ -246,7 +246,7 @@ fn short_secret_does_not_prevent_others() {
     assert_eq!(redactor.redact(b"12345 hunter22"), b"12345 [REDACTED]");
 }
 
-/// Returns a text without repetitions, of so many distinct printable characters.
+/// Returns a text without repetitions, with this number of distinct printable characters.
 fn long_secret(len: usize, distinct: u64) -> String {
     let letters: Vec<char> = ('a'..='z').chain('A'..='Z').chain('0'..='9').collect();
     let others = ('!'..='~').filter(|c| !c.is_ascii_alphanumeric());

@@ -194,7 +194,8 @@ mod symlinks {
         }
     }
 
-    /// Another thread keeps swapping a file for a symlink; no read returns the outside file.
+    /// Another thread repeatedly replaces a file by a symlink. No read returns the content of the outside
+    /// file.
     #[test]
     fn swapped_symlink_is_never_followed() {
         let (_folder, root) = root();
@@ -227,7 +228,8 @@ mod symlinks {
         }
     }
 
-    /// Another thread keeps swapping a folder for a symlink; no read returns the outside file.
+    /// Another thread repeatedly replaces a folder by a symlink. No read returns the content of the outside
+    /// file.
     #[test]
     fn swapped_folder_above_a_file_is_never_followed() {
         let (folder, done) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));

@@ -38,14 +38,14 @@ impl fmt::Display for Dropped {
 
 /// A limit for the output of a task: its first and its last bytes are kept. Clones share the count.
 ///
-/// Output within the limit, the head, passes immediately. Beyond it, the last bytes are buffered as the
-/// tail, because the end of a failed build usually shows why it failed. At the end of the output, a notice
-/// with the dropped amount is written, followed by the tail. Both cuts are at line ends, or at character
-/// boundaries within very long lines.
+/// Output within the limit, the head, passes immediately. Beyond it, the last bytes are buffered as the tail,
+/// because the end of the output of a failed build usually shows the cause. At the end of the output, a
+/// notice with the dropped amount is written, followed by the tail. Both cuts are at line ends, or at
+/// character boundaries within very long lines.
 ///
 /// The limit applies to the output of all its [writers](Self::writer) together. Other writes to the log, such
 /// as worker lines, are not counted and always pass. Finish the output before the last worker lines: the tail
-/// is written at that moment, wherever it belongs in time.
+/// is written when the output is finished, after all worker lines until then.
 ///
 /// # Example
 ///

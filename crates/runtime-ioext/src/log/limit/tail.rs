@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::is_inside_character;
 
-/// Maximum length of a partial line that is dropped so that the tail starts with a whole line.
+/// Maximum length in bytes of a partial line that is dropped so that the tail starts with a whole line.
 const MAX_LINE_REMAINDER: usize = 4 * 1024;
 
-/// Maximum length of a UTF-8 character.
+/// Maximum length of a UTF-8 character in bytes.
 const MAX_CHARACTER_LEN: usize = 4;
 
 /// Buffers the last bytes pushed. The cost of a push depends only on its length.
@@ -87,7 +87,8 @@ impl Tail {
         (self.dropped.take(), bytes)
     }
 
-    /// Returns how many more bytes to drop so that the tail starts at a line, or at least at a character.
+    /// Returns the number of further bytes to drop so that the tail starts at a line, or at least at a
+    /// character.
     fn partial_start(&self) -> usize {
         // A line end further away is not worth it: output without line ends would lose its tail.
         let near = MAX_LINE_REMAINDER.min(self.bytes.len() / 2);

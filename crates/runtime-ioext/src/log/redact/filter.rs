@@ -1,4 +1,4 @@
-//! A set of short byte strings that is asked for every few bytes of output.
+//! A set of short byte strings that is queried for every few bytes of output.
 
 /// Length of the byte strings, unless secrets may be shorter.
 pub(super) const MAX_GRAM: usize = 4;
@@ -7,7 +7,7 @@ pub(super) const MAX_GRAM: usize = 4;
 pub(super) const MAX_STRIDE: usize = 8;
 
 const MIN_BITS: u32 = 15;
-/// One bit of 32 is set at most, as long as the table is smaller than 1 MiB.
+/// At most one bit of 32 is set, as long as the table is smaller than 1 MiB.
 const BITS_PER_GRAM: usize = 32;
 const MAX_BITS: u32 = 23;
 

@@ -8,8 +8,8 @@ use super::spellings::{Alphabet, for_each_spelling};
 /// Calls `each` with the offset and the bytes of every string of `len` bytes that a spelling of `text` may
 /// contain at an offset of less than `offsets`. `text` is long enough for them.
 ///
-/// The number of spellings grows with the power of the number of characters, but the strings consist of a
-/// few characters each.
+/// The number of spellings grows exponentially with the number of characters, but each string has only a few
+/// characters.
 pub(super) fn for_each_gram(
     text: &[u8],
     alphabet: Alphabet,

@@ -77,7 +77,7 @@ pub struct Redactor {
 
 struct Shared {
     min_len: usize,
-    /// Locked for reading by each write, for the time of its scan.
+    /// Each write holds the read lock while it scans its bytes.
     patterns: RwLock<Patterns>,
     hits: AtomicU64,
 }
@@ -232,7 +232,7 @@ pub struct SecretTooShort {
 
 /// Redacts output on its way to a log. Created by [`Redactor::writer`].
 ///
-/// [`finish`](LogSink::finish), a shutdown and a drop write the buffered bytes, which did not become a
+/// [`finish`](LogSink::finish), a shutdown and a drop write the buffered bytes, which are not a complete
 /// secret.
 pub struct RedactingWriter<S: LogSink = LogWriter> {
     redactor: Redactor,

@@ -10,7 +10,8 @@ pub(super) const MAX_PART: usize = 128;
 /// Bytes by which adjacent parts of a long secret overlap. Base64 does not reveal the bits at the edges of a
 /// part, so that parts without an overlap would leave characters between them in the output.
 const OVERLAP: usize = 4;
-/// Distinct bytes of a value or line below which it is not searched: it would match blanks, rulers and zeros.
+/// Minimum number of distinct bytes in a value or line that is searched. Others, such as blanks, rulers and
+/// zeros, would match ordinary output.
 const MIN_DISTINCT: usize = 4;
 /// Maximum depth of JSON within strings of JSON.
 const MAX_NESTING: usize = 4;
@@ -21,8 +22,8 @@ pub(super) fn without_line_end(text: &[u8]) -> &[u8] {
     &text[..end.map_or(0, |last| last + 1)]
 }
 
-/// Calls `each` with the parts of a secret: the secret, the values of a JSON text or else the lines of a
-/// text with several, and pieces of those that are longer than [`MAX_PART`].
+/// Calls `each` with the parts of a secret: the secret itself, and the values of a JSON text or the lines of
+/// another text. A part that is longer than [`MAX_PART`] is split into pieces.
 pub(super) fn for_each_part(secret: &[u8], min_len: usize, each: &mut impl FnMut(&[u8])) {
     pieces(secret, each);
     for_each_value(secret, min_len, MAX_NESTING, each);
@@ -100,8 +101,8 @@ fn pieces(text: &[u8], each: &mut impl FnMut(&[u8])) {
     each(&text[start..]);
 }
 
-/// Returns the start of a piece, at most half a piece before `at`. Letters and digits have one spelling
-/// only, so a piece that starts with some costs less memory.
+/// Returns the start of a piece, at most half a piece before `at`. Letters and digits have only one spelling,
+/// so a piece that starts with them needs less memory.
 fn piece_start(text: &[u8], at: usize) -> usize {
     let starts = (at - MAX_PART / 2..=at).rev();
     let plain = |start: &usize| {

@@ -1,8 +1,8 @@
 //! The spellings of a character in encoded text.
 //!
-//! Encoders of text work character by character, so that a list of spellings per character covers all of
-//! them, and also those applied one after the other. A list of the encoded secrets would need about a
-//! hundred encodings per secret, because encoders differ in the characters that they escape.
+//! Encoders of text work character by character. A list of spellings per character therefore covers all
+//! encoders, even two of them applied in sequence. A list of the encoded secrets would need about a hundred
+//! encodings per secret, because encoders differ in the characters that they escape.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -63,7 +63,8 @@ impl Stream {
         self.replace(&input, &scan)
     }
 
-    /// Passes the bytes before `scan.keep`. A secret that starts before it is replaced as a whole.
+    /// Passes on the bytes before `scan.keep`. A secret that starts before this position is replaced as a
+    /// whole.
     fn replace(&mut self, input: &[u8], scan: &Scan) -> Redacted<'static> {
         let (mut at, mut hits, mut out) = (self.replaced, 0, Vec::with_capacity(input.len()));
         for found in &scan.found {
@@ -98,7 +99,7 @@ fn prefix(bytes: Cow<'_, [u8]>, len: usize) -> Cow<'_, [u8]> {
 }
 
 impl fmt::Debug for Stream {
-    /// Shows nothing: the buffer may contain most of a secret.
+    /// Formats no content: the buffer may contain most of a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").finish_non_exhaustive()
     }

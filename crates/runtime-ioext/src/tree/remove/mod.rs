@@ -18,7 +18,7 @@ pub struct RemoveTreeError {
     /// The first such entry. Entries of deep trees are moved up before they are removed, so it may be in a folder
     /// `.removing-<number>`.
     pub path: PathBuf,
-    /// Whether there are others.
+    /// Whether there are further entries that could not be removed.
     pub has_more: bool,
     /// The error of the operating system.
     pub source: io::Error,

@@ -14,7 +14,7 @@ use rustix::path::Arg;
 
 use super::wrap;
 
-/// The number of folders that are open at a time. Few trees are deeper, and these are no slower to remove than
+/// The number of folders that are open at a time. Few trees are deeper, and their removal is not slower than
 /// by recursion.
 const MAX_OPEN_FOLDERS: usize = 32;
 
@@ -41,8 +41,8 @@ pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
 /// The removal of a tree, depth first.
 ///
 /// A folder below [`MAX_OPEN_FOLDERS`] levels is moved into the root of the tree and removed after the root's
-/// other entries. So the depth is bounded, and no open folder has to be closed and found again. Climbing
-/// through `..` instead would trust a tree that a task may still change.
+/// other entries. So the depth is bounded, and no open folder has to be closed and opened again. Opening `..`
+/// instead would be unsafe, because a task may still change the tree.
 struct TreeRemoval<'a> {
     root: &'a Path,
     /// The folders from the root to the current one.
@@ -60,7 +60,7 @@ struct Level {
     name: CString,
     entries: Dir,
     rescans: u32,
-    /// An entry could not be removed, and hence neither can the folder.
+    /// Whether an entry could not be removed, so that the folder cannot be removed either.
     is_kept: bool,
 }
 
@@ -144,7 +144,7 @@ impl TreeRemoval<'_> {
         }
     }
 
-    /// Removes the current folder, and makes the one above the current one.
+    /// Removes the current folder. The folder above becomes the current one.
     fn leave(&mut self) -> Result<(), Errno> {
         let Some(mut level) = self.levels.pop() else {
             return Ok(());
