@@ -79,13 +79,13 @@ fn hit(runtime: &Runtime, cache: &Items, keys: impl Iterator<Item = u64>, hits: 
     start.elapsed().as_nanos() as f64 / hits as f64
 }
 
-/// Returns each of a few keys in turn, spread over all keys.
+/// Returns a few keys in turn, which are spread over all keys.
 fn hot_keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
     let hot = count.min(64);
     (0..hits).map(move |hit| hit % hot * (count / hot))
 }
 
-/// Returns each key in turn, in an order without neighbours in memory.
+/// Returns all keys in turn, in an order in which consecutive entries are not adjacent in memory.
 fn keys(count: u64, hits: u64) -> impl Iterator<Item = u64> {
     // Coprime with powers of ten, and not close to a multiple of one.
     const STRIDE: u64 = 2_654_435_761;
@@ -104,9 +104,9 @@ fn peer_hit(cache: &quick_cache::sync::Cache<u64, Arc<Item>>, count: u64, hits: 
 
 /// The cost of a hit must not depend on the number of entries.
 ///
-/// The first cases use 64 of the entries, as tasks use the same caches again and again. With all entries in turn,
-/// these do not fit into the processor's caches, and every map waits for memory, so those cases are compared with
-/// another map of the same size.
+/// The first cases use 64 of the entries, because tasks use the same few caches repeatedly. The other cases use
+/// all entries in turn. These do not fit into the processor's caches, and any map has to wait for memory, so
+/// these cases are compared with another map of the same size.
 fn hits(bench: &mut Bench, runtime: &Runtime) {
     // Short rounds, most of which are not interrupted by other processes.
     let (hits, rounds) = (20_000, bench.pick(201, 101));
@@ -138,7 +138,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
     }
 }
 
-/// Returns the hits per second of a number of tasks together, on 1000 keys.
+/// Returns the total hits per second of a number of concurrent tasks, on 1000 keys.
 fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
     let start = Instant::now();
     runtime.block_on(async {

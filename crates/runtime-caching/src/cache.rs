@@ -52,9 +52,9 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
     /// Returns the resource for a key, and constructs it if the cache does not have it.
     ///
-    /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task,
-    /// independent of any single request, and is cancelled when all requests for it have been dropped. The cache sets no
-    /// time limit: a constructor that hangs ends with the limits of its waiters.
+    /// In a shared cache, concurrent requests for a key wait for one construction. It runs on its own task, independent
+    /// of any single request, and is cancelled when all requests for it have been dropped. The cache sets no time
+    /// limit: a constructor that hangs is cancelled when its waiters reach their own limits.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
 
     /// Returns the resource for a key like [`require`](Self::require), and passes progress to `listener`.
     ///
-    /// The listener is called while this future is polled. If it is slow, it skips steps and delays no other
-    /// request.
+    /// The listener is called while this future is polled. A slow listener skips steps and does not delay
+    /// other requests.
     ///
     /// # Errors
     ///
@@ -153,15 +153,15 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     /// Adds a resource left by an earlier process. `created` is the start of its construction, `idle` the time
     /// since its last use.
     ///
-    /// Returns `false` if the cache is shared and has the key already; `value` is then disposed of.
+    /// Returns `false` if the cache is shared and has the key already. In this case, `value` is disposed of.
     pub fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) -> bool {
         self.map.adopt(key, value, created, idle)
     }
 
     /// Removes the entries that the filter selects, and disposes of each once it is idle.
     ///
-    /// The filter is also called for entries under construction: their waiters still receive the resource, later
-    /// requests do not. Returns the number of removed entries.
+    /// The filter is also called for entries under construction: the waiters of a removed one still receive the
+    /// resource, but later requests do not. Returns the number of removed entries.
     pub fn purge(&self, filter: impl Fn(&CachedEntry<'_, K, R>) -> bool) -> usize {
         self.map.purge(|it| filter(&it.as_cached()))
     }

@@ -10,7 +10,8 @@ use crate::key::CacheKey;
 use crate::resource::Resource;
 use crate::sys::watch;
 
-/// The result that all waiters get. The guard keeps the resource in use until each waiter has its own.
+/// The result that all waiters receive. Its guard keeps the resource in use until each waiter has its own
+/// guard.
 pub(crate) type ConstructionResult<K, R> = Result<InUse<Entry<K, R>>, RequireError>;
 
 /// A construction in progress.

@@ -14,7 +14,8 @@ use crate::sys::watch;
 pub trait Constructor<K, R>: Send + Sync + 'static {
     /// Creates the resource for a key.
     ///
-    /// The error is returned to all waiters, and the next request constructs again. A panic is an error, too.
+    /// The error is returned to all waiters, and the next request constructs the resource again. A panic is
+    /// also returned as an error.
     ///
     /// # Errors
     ///
@@ -22,7 +23,7 @@ pub trait Constructor<K, R>: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when its last waiter leaves, and must clean up.
+    /// The future is dropped when its last waiter is dropped. It must clean up on drop.
     async fn construct(&self, key: K, context: ConstructionContext) -> Result<R, BoxError>;
 }
 
@@ -79,7 +80,7 @@ impl ConstructionContext {
 
     /// Reports progress to all waiters.
     ///
-    /// Never blocks: a slow waiter skips to the newest step.
+    /// Never blocks: a slow waiter receives only the newest step.
     pub fn progress(&self, done: u64, total: Option<u64>, activity: impl Into<String>) {
         let activity = activity.into();
         // Unlike `send`, this stores the step even if there are no receivers at the moment.

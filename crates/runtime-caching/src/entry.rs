@@ -15,8 +15,8 @@ use crate::resource::Resource;
 
 /// A cached resource.
 ///
-/// The fields that a hit reads are first, next to the reference count of the surrounding `Arc`: the time of a
-/// hit is mostly spent on cache misses of the processor.
+/// The fields that a hit reads are first, next to the reference count of the surrounding `Arc`: most of the
+/// time of a hit is spent on cache misses of the processor.
 #[repr(C)]
 pub(crate) struct Entry<K: CacheKey, R: Resource> {
     resource: DisposableResource,
@@ -30,7 +30,7 @@ pub(crate) struct Entry<K: CacheKey, R: Resource> {
     map: Weak<dyn EntryMap<K>>,
     cache_name: Arc<str>,
     tracker: ResourceTracker,
-    /// Set at registration, which precedes all use.
+    /// Set at registration, before any use of the entry.
     id: OnceLock<ResourceId>,
 }
 
@@ -81,7 +81,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         let _ = self.id.set(id);
     }
 
-    /// Unregisters the entry, which the collector then leaves alone.
+    /// Unregisters the entry, so that the collector does not dispose of it.
     pub(crate) fn unregister(&self) {
         if let Some(id) = self.id.get() {
             self.tracker.unregister(*id);
@@ -108,7 +108,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         Arc::clone(&self.cache_name)
     }
 
-    /// Has the collector read the footprint again.
+    /// Requests that the collector reads the footprint again.
     pub(crate) fn refresh(&self) {
         if let Some(id) = self.id.get() {
             self.tracker.refresh(*id);
@@ -161,7 +161,7 @@ impl<K: CacheKey, R: Resource> Disposable for Entry<K, R> {
     }
 }
 
-/// Removes an entry from the map after its disposal, even if that is cancelled or panics.
+/// Removes an entry from the map after its disposal, even if the disposal is cancelled or panics.
 struct LeaveMapOnDrop<'a, K: CacheKey, R: Resource>(Option<&'a Entry<K, R>>);
 
 impl<K: CacheKey, R: Resource> Drop for LeaveMapOnDrop<'_, K, R> {

@@ -23,7 +23,7 @@ pub enum RequireError {
         /// The error of the constructor.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The constructor panicked, which is a bug in it.
+    /// The constructor panicked, which is a bug in the constructor.
     #[error("the constructor of the cache `{cache}` panicked for `{key}`: {message}")]
     Panicked {
         /// The name of the cache.

@@ -15,9 +15,9 @@ use crate::sharing::Sharing;
 /// A handle that keeps a resource in use and releases it on drop.
 ///
 /// In an exclusive cache it is the only handle of its copy, and its holder may modify the resource.
-/// [`commit`](Self::commit) releases the resource for the next user. Without a commit the resource is disposed
-/// of, because a task may have been killed while it modified it, unless the cache is set to
-/// [keep](crate::Uncommitted::Keep) it.
+/// [`commit`](Self::commit) releases the resource for the next user. Without a commit, the resource is
+/// disposed of, because the task may have been killed while it modified the resource. With the setting
+/// [`Uncommitted::Keep`](crate::Uncommitted::Keep), it is kept.
 pub struct Handle<K: CacheKey, R: Resource> {
     guard: InUse<Entry<K, R>>,
     discard_on_drop: bool,
@@ -50,7 +50,8 @@ impl<K: CacheKey, R: Resource> Handle<K, R> {
         &self.guard.key
     }
 
-    /// Returns the start of the construction, which purge requests are compared with.
+    /// Returns the start of the construction. A purge removes the entries that are older than its request by
+    /// this time.
     #[must_use]
     pub fn created(&self) -> SystemTime {
         self.guard.created

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 
-/// The bounds of a cache key. Implemented for every type that satisfies them.
+/// The trait bounds of a cache key. Implemented for every type that satisfies them.
 pub trait CacheKey: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static {}
 
 impl<K: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static> CacheKey for K {}

@@ -1,8 +1,9 @@
 //! The concurrent map of a cache: the slots of all keys.
 //!
-//! A key has one slot per copy, so at most one in a shared cache. An entry that is being disposed of does not
-//! count: its slot stays until the disposal succeeds. A slot holds a construction, then the resulting entry. A slot
-//! that was removed from the map is *purged*: no request finds it, and its last user gives it to the collector.
+//! A key has one slot per copy of its resource, so at most one in a shared cache. An entry that is being disposed
+//! of does not count; its slot remains until the disposal succeeds. A slot first holds a construction, then the
+//! resulting entry. A slot that was removed from the map is *purged*: no request finds it, and its last user gives
+//! it to the collector.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,7 @@ pub(crate) struct CacheMap<K: CacheKey, R: Resource> {
     next_serial: AtomicU64,
 }
 
-/// A lock on its own cache line, which locking a neighbouring shard does not invalidate.
+/// A lock on its own cache line, so that locking a neighbouring shard does not invalidate it.
 #[repr(align(64))]
 struct CachePadded<T>(Mutex<T>);
 
@@ -91,7 +92,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Removes a slot from the map.
     ///
-    /// The caller drops it without a lock: it may hold the last reference to a resource, which is foreign code.
+    /// The caller drops the slot without a lock: it may hold the last reference to a resource, whose drop is
+    /// foreign code.
     pub(crate) fn remove(&self, key: &K, serial: u64) -> Option<Slot<K, R>> {
         let hash = self.hash(key);
         Self::take(&mut self.shard(hash), hash, serial)
@@ -175,7 +177,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Removes the entries and constructions that the filter selects, and returns their number.
     ///
-    /// The filter is foreign code and sees copies, of one shard at a time.
+    /// The filter is foreign code. It is called without a lock, with copies of the slots of one shard at a
+    /// time.
     pub(crate) fn purge(&self, filter: impl Fn(&EntrySnapshot<K, R>) -> bool) -> usize {
         let mut purged = 0;
         for shard in 0..SHARDS {

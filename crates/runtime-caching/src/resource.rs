@@ -20,7 +20,8 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
 
     /// Returns whether the resource is still usable. Called on each hit; one quick system call is fine.
     ///
-    /// A resource whose file was deleted, for example, is a miss: it is disposed of and constructed again.
+    /// A resource that is no longer usable, for example because its file was deleted, is a miss: it is
+    /// disposed of and constructed again.
     fn is_intact(&self) -> bool {
         true
     }
@@ -32,12 +33,13 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
 
     /// Called when the resource is purged, poisoned or found broken, so that later requests do not find it.
     ///
-    /// For a resource that keeps a record on disk. Must return quickly, and may be called more than once.
-    /// Not called when the collector evicts an idle resource, which is followed by [`dispose`](Self::dispose).
+    /// For a resource that keeps a record on disk. Must return quickly, and may be called more than once. Not
+    /// called when the collector evicts an idle resource: in this case, only [`dispose`](Self::dispose) is
+    /// called.
     fn on_discarded(&self) {}
 
-    /// Returns whether the resource stays when the cache is dropped, to be [adopted](crate::Cache::adopt) by the next
-    /// process.
+    /// Returns whether the resource is kept when the cache is dropped, so that the next process can
+    /// [adopt](crate::Cache::adopt) it.
     fn is_persistent(&self) -> bool {
         false
     }

@@ -20,7 +20,7 @@ pub enum Uncommitted {
 }
 
 impl Sharing {
-    /// Returns whether a resource stays valid if its user vanishes without a commit.
+    /// Returns whether a resource remains valid if its handle is dropped without a commit.
     pub(crate) fn keeps_uncommitted(self) -> bool {
         match self {
             Self::Shared | Self::Exclusive(Uncommitted::Keep) => true,

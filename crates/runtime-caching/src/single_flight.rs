@@ -65,7 +65,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         }
     }
 
-    /// Waits for a construction. Returns `None` if it was never run or its resource has broken since: begin again.
+    /// Waits for a construction. Returns `None` if it was never run, or if its resource is no longer usable: the
+    /// caller must begin again.
     pub(crate) async fn wait(
         &self,
         waiter: Waiter<K, R>,
@@ -87,7 +88,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Finds or inserts the slot of a key under one acquisition of the shard's lock.
     ///
-    /// With two, concurrent requests could each find nothing and construct twice.
+    /// With two acquisitions, two concurrent requests could both find no slot, and the resource would be
+    /// constructed twice.
     fn find(self: &Arc<Self>, key: &K, source: &str) -> Begun<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
@@ -145,9 +147,10 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 }
 
-/// A construction to run. If it is dropped before its end, its waiters get an error.
+/// A construction to run. If it is dropped before its end, its waiters receive an error.
 ///
-/// It runs on its own task and belongs to all waiters alike: the one that started it may leave first.
+/// It runs on its own task and belongs to all waiters equally: the request that started it may be dropped
+/// first.
 pub(crate) struct ConstructionTask<K: CacheKey, R: Resource> {
     map: Arc<CacheMap<K, R>>,
     key: K,
@@ -198,8 +201,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
 
     /// Removes the construction from the map, unless a waiter has joined since the last one left.
     ///
-    /// Waiters join under the shard's lock. Counting them under the same lock decides the race: one that joined
-    /// before is counted, and one that is later does not find the construction and starts another.
+    /// Waiters join under the shard's lock, and are counted here under the same lock. A request that joined
+    /// before is therefore counted, and a later one does not find the construction and starts another.
     fn cancel_if_abandoned(&self) -> bool {
         let hash = self.map.hash(&self.key);
         let mut shard = self.map.shard(hash);
@@ -228,8 +231,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     /// Registers the resource and adds it to the map, unless the construction was purged meanwhile or another source was
     /// faster.
     ///
-    /// A purge removes the slot of the construction. Its waiters asked before the purge and still get the resource.
-    /// Later requests do not, and it is disposed of when the waiters release it.
+    /// A purge removes the slot of the construction. Its waiters made their requests before the purge and still
+    /// receive the resource. Later requests do not, and the resource is disposed of when the waiters release it.
     fn add(&self, value: R) -> InUse<Entry<K, R>> {
         let entry = self.map.new_entry(EntryInit {
             key: self.key.clone(),
@@ -290,7 +293,7 @@ impl<K: CacheKey, R: Resource> Drop for ConstructionTask<K, R> {
 
 /// Returns the message of a panic of `future` as an error.
 ///
-/// Otherwise a panic would end the task, and the waiters would get the error of a runtime shutdown.
+/// Without this, a panic would end the task, and the waiters would receive the error of a runtime shutdown.
 async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(|cx| {

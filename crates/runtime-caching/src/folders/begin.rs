@@ -32,7 +32,7 @@ pub enum FolderLookup<K: FolderKey> {
 
 /// A new folder that the caller has to fill with [`spawn`](Self::spawn).
 ///
-/// Concurrent requests for its key wait for it. If it is dropped, they get an error.
+/// Concurrent requests for its key wait for the folder. If this value is dropped, they receive an error.
 #[must_use = "other requests wait for this folder"]
 pub struct FolderConstruction<K: FolderKey> {
     task: ConstructionTask<K, Folder>,
@@ -55,9 +55,9 @@ pub struct FolderWaiter<K: FolderKey> {
 impl<K: FolderKey> FolderCache<K> {
     /// Returns the folder or the construction of a key, or begins a new folder for the caller to fill.
     ///
-    /// In a shared cache there is one construction for a key at a time: the first caller gets
-    /// [`FolderLookup::New`] and fills the folder, the others get [`FolderLookup::Joined`] and wait, also for its error.
-    /// If the error depends on who asked, use [`begin_from`](Self::begin_from).
+    /// In a shared cache there is one construction for a key at a time: the first caller gets [`FolderLookup::New`] and
+    /// fills the folder, the others get [`FolderLookup::Joined`], and wait for the folder or the error. If the error
+    /// depends on the caller, use [`begin_from`](Self::begin_from).
     ///
     /// In an exclusive cache that disposes of uncommitted folders, a hit blocks while its lease is synced to disk.
     /// [`require`](Self::require) syncs it on another thread.
@@ -93,9 +93,10 @@ impl<K: FolderKey> FolderCache<K> {
 
     /// Returns the folder of a key or its construction from `source`, or begins a new folder for the caller to fill.
     ///
-    /// For keys that identify a content which several sources have, such as mirrors of a file: callers with different
-    /// sources do not wait for each other and do not get each other's errors. The first folder that is filled stays in
-    /// the cache. A folder that another source fills later is only for the callers that waited for it.
+    /// Use it for keys that identify a content which several sources have, such as the mirrors of a file. Callers with
+    /// different sources do not wait for each other and do not receive each other's errors. The first folder that is
+    /// filled is added to the cache. If another source fills a folder later, only the callers that waited for it
+    /// receive that folder.
     pub fn begin_from(&self, key: &K, source: &str) -> FolderLookup<K> {
         loop {
             match self.map.begin(key, source) {
@@ -189,8 +190,9 @@ impl<K: FolderKey> FolderWaiter<K> {
 
     /// Waits until the folder is filled, and passes progress to `listener`.
     ///
-    /// The listener is called while this future is polled. If it is slow, it skips steps and delays nothing else.
-    /// Returns `None` if the folder is not usable, for example because it was deleted meanwhile: begin again.
+    /// The listener is called while this future is polled. A slow listener skips steps and delays nothing else.
+    /// Returns `None` if the folder is not usable, for example because it was deleted in the meantime: call
+    /// [`FolderCache::begin`] again.
     ///
     /// # Errors
     ///

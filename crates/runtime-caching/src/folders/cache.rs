@@ -25,17 +25,17 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 /// A cache of folders that persists across restarts. Clones share the cache.
 ///
 /// The cache owns its root folder and holds a lock in it. The lock is released when the last handle is dropped,
-/// the last discarded folder is removed and all construction tasks have ended, possibly shortly after they
-/// returned their folders. However the process ends, even by `kill -9`, the next process that opens the root
-/// adopts the folders that are ready for use and removes all others: those under construction, in exclusive use,
-/// purged, or without a record.
+/// the last discarded folder is removed, and all construction tasks have ended. A construction task may end
+/// shortly after it returned its folder. Even after `kill -9`, the next process that opens the root adopts the
+/// folders that are ready for use. It removes all others: those under construction, in exclusive use, purged, or
+/// without a record.
 ///
 /// The collector evicts folders through the tracker. A folder is first moved to a trash folder in the root, then
 /// removed.
 ///
-/// The cache does not sync new records and the contents of folders. After a power loss, but not after a crash of
-/// the process, folders of the last seconds may be lost. Contents that must survive it have to be synced by constructors
-/// and users.
+/// The cache does not sync new records and the contents of folders. A power loss, unlike a crash of the process, may
+/// therefore lose the folders of the last seconds. Constructors and users have to sync contents that must survive a
+/// power loss.
 ///
 /// ```
 /// use runtime_caching::{NewFolder, FolderCache, Lookup};
@@ -80,9 +80,9 @@ pub struct CachedFolder<'a, K> {
 impl<K: FolderKey> FolderCache<K> {
     /// Removes the folders that the filter selects, for the next process as well.
     ///
-    /// The filter is also called for folders under construction: their waiters still receive the folder, later
-    /// requests do not. Each folder is removed once it is idle. Returns the number of selected folders after the
-    /// removal of their records was synced to disk.
+    /// The filter is also called for folders under construction: the waiters of a removed one still receive the
+    /// folder, but later requests do not. Each folder is removed once it is idle. Returns the number of selected
+    /// folders after the removal of their records was synced to disk.
     pub fn purge(&self, filter: impl Fn(&CachedFolder<'_, K>) -> bool) -> usize {
         self.sync_purge(self.map.purge(|it| {
             filter(&CachedFolder {

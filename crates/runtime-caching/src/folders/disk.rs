@@ -114,7 +114,7 @@ pub(super) fn names(path: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// Moves a file or folder into `folder`, under its name or an unused variant of it.
+/// Moves a file or folder into `folder`. It keeps its name, or gets an unused variant of the name.
 pub(super) fn move_into(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut to = folder.join(&*name);

@@ -94,7 +94,8 @@ impl Folder {
             && self.record.lock().location == Some(RecordLocation::Index)
     }
 
-    /// Records that a user may modify the folder, so that it is removed if the process or the machine dies meanwhile.
+    /// Records that a user may modify the folder, so that the folder is removed if the process or the machine crashes
+    /// in the meantime.
     ///
     /// Blocks while the record is synced.
     pub(super) fn lease(&self) -> io::Result<()> {

@@ -13,8 +13,8 @@ use crate::key::CacheKey;
 /// A handle that keeps a folder in use and releases it on drop.
 ///
 /// In an exclusive cache it is the only handle of its copy, and its holder may modify the folder.
-/// [`commit`](Self::commit) then returns the folder for the next user. Without a commit it is removed, unless the
-/// cache is set to [keep](crate::Uncommitted::Keep) it.
+/// [`commit`](Self::commit) then returns the folder for the next user. Without a commit, the folder is removed,
+/// unless the cache has the setting [`Uncommitted::Keep`](crate::Uncommitted::Keep).
 pub struct FolderHandle<K: CacheKey> {
     /// `None` once it is released.
     handle: Option<Handle<K, Folder>>,
@@ -56,7 +56,7 @@ impl<K: CacheKey> FolderHandle<K> {
     ///
     /// # Errors
     ///
-    /// A [`CommitError`] if the commit cannot be recorded. Then the folder is removed.
+    /// A [`CommitError`] if the commit cannot be recorded. In this case, the folder is removed.
     ///
     /// # Panics
     ///
@@ -75,7 +75,8 @@ impl<K: CacheKey> FolderHandle<K> {
         saved.map_err(|source| CommitError { path, source })
     }
 
-    /// Releases the folder and removes it from the cache. It is removed from disk when all users have released it.
+    /// Releases the folder and removes it from the cache. The folder is removed from disk when all users have
+    /// released it.
     pub fn poison(mut self) {
         self.take().poison();
     }

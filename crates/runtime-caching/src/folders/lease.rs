@@ -58,7 +58,8 @@ fn accept<K: FolderKey>(
     }
 }
 
-/// A folder on its way to its user. If the user has left, nobody changed the folder, and the next user gets it.
+/// A folder that its user has not received yet. If the request is dropped, the folder is unchanged and
+/// available to the next user.
 struct Undelivered<K: FolderKey>(Option<Handle<K, Folder>>);
 
 impl<K: FolderKey> Drop for Undelivered<K> {

@@ -22,7 +22,7 @@ pub(super) struct Leftover {
 }
 
 impl Leftover {
-    /// Moves a folder to the trash, if it is not there yet, and has the collector remove it.
+    /// Moves a folder to the trash, if it is not there yet, and registers it with the collector for removal.
     pub(super) fn discard(root: &Root, id: OwnedId, path: PathBuf) {
         // At once: if this process is killed, the next sweep finds the rest in the trash.
         let path = if path.parent() == Some(&root.trash()) {

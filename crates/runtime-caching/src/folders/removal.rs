@@ -12,8 +12,8 @@ use super::disk;
 #[derive(Debug)]
 pub(super) struct Removal {
     path: PathBuf,
-    /// Held by the thread that removes. A blocking thread cannot be cancelled: it continues after the collector's
-    /// timeout, and the retry waits for it instead of removing the same files concurrently.
+    /// Held by the thread that removes the folder. A blocking thread cannot be cancelled: it continues after the
+    /// collector's timeout. The retry then waits for this thread instead of removing the same files concurrently.
     running: Arc<Mutex<()>>,
 }
 

@@ -37,14 +37,16 @@ pub(super) struct Root {
     path: PathBuf,
     ids: Arc<OwnedIds>,
     next_serial: AtomicU64,
-    /// An OS file lock: the kernel releases it however the process ends, so a lock cannot be stale.
+    /// An OS file lock: the kernel releases it at the end of the process, even after a crash, so the lock
+    /// cannot be stale.
     _lock: File,
 }
 
-/// The ids of folders and trash that this process manages. Everything else on disk is left over.
+/// The ids of folders and trash that this process manages. All other entries on disk are leftovers of earlier
+/// processes.
 type OwnedIds = Mutex<HashSet<String>>;
 
-/// An id that this process owns until this is dropped. It does not keep the root locked.
+/// An id that this process owns until this value is dropped. This value does not keep the root locked.
 #[derive(Debug)]
 pub(super) struct OwnedId {
     ids: Arc<OwnedIds>,
@@ -139,8 +141,8 @@ impl Root {
 
     /// Moves a folder to the trash, and returns its path.
     ///
-    /// A rename is quick however large the folder is, and frees its path at once. If it fails, as for a mount point,
-    /// the folder stays and is removed in place.
+    /// The time of a rename does not depend on the size of the folder, and it frees the path at once. If the rename
+    /// fails, as for a mount point, the folder is removed in place.
     pub(super) fn move_to_trash(&self, path: PathBuf) -> PathBuf {
         match disk::move_into(&self.trash(), &path) {
             Ok(moved) => moved,

@@ -65,8 +65,8 @@ pub(super) struct AdoptableFolder<K> {
 /// A sweep in progress, which ignores all ids that this process owns.
 ///
 /// Each folder is listed before the owned ids are checked. An id is owned before its files are created and until
-/// they are removed, so files of this process never look left over. In the reverse order, a file created in between
-/// would be removed.
+/// they are removed, so files of this process never appear as leftovers. In the reverse order, a file created
+/// between the two steps would be removed.
 pub(super) struct Sweep<'a> {
     root: &'a Arc<Root>,
     pub(super) report: SweepReport,

@@ -63,7 +63,7 @@ pub(crate) mod watch {
             waiting.into_iter().for_each(Waker::wake);
         }
 
-        /// Returns the value that `look` finds, or registers the task to be woken by the next change.
+        /// Returns the value that `look` returns, or registers the task to be woken by the next change.
         fn poll<R>(
             state: &Mutex<Self>,
             cx: &Context<'_>,

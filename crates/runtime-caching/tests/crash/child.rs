@@ -58,7 +58,7 @@ fn guarantee(folder: &Path, name: &str) {
     fs::write(folder.join(name), "").expect("the test can write");
 }
 
-/// Runs the scenario, and kills the process before the change with this number, or in the removal with this number.
+/// Runs the scenario. Kills the process before the change with this number, or during the removal with this number.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(folder: &Path, number: u64, moment: &str) {
     let killer = Killer {
@@ -211,7 +211,7 @@ impl Visit for Change {
 }
 
 impl Change {
-    /// Removes a part of the folder, as a removal that is killed does.
+    /// Removes a part of the folder, as an interrupted removal does.
     fn remove_a_part(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         if let Some(entry) = entries.min_by_key(fs::DirEntry::file_name) {

@@ -1,4 +1,4 @@
-//! Resources in use elsewhere than in this process, such as the image of a running virtual machine.
+//! Resources in use outside this process, such as the image of a running virtual machine.
 
 use std::io;
 use std::sync::Arc;

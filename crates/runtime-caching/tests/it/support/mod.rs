@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use runtime_caching::Resource;
 use runtime_gc::{DisposeError, Footprint, Size, Stats, SystemStats};
 
-/// A limit for a loop of a test, which then fails instead of hanging. In real time, even if the test pauses its clock.
+/// A limit for a loop of a test, which then fails instead of hanging. It is in real time, even if the test pauses its
+/// clock.
 pub(crate) struct LoopLimit(Instant);
 
 impl LoopLimit {
