@@ -8,7 +8,7 @@ use crate::threshold::Threshold;
 #[cfg(feature = "serde")]
 use crate::units::DurationText;
 
-/// The longest delay. Added to the current time, longer ones could overflow.
+/// The longest delay. The sum of a longer one and the current time could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The configuration of a collector. The default sets no limit.
@@ -133,7 +133,8 @@ pub struct GcLimits {
         schemars(with = "Option<Threshold<crate::serde_impls::SizeAmount>>")
     )]
     pub min_available_memory: Option<Threshold<Amount>>,
-    /// Maximum percentage of the last ten seconds in which a process waited for memory (Linux: PSI).
+    /// Maximum percentage of the last ten seconds in which at least one process waited for memory (Linux:
+    /// PSI).
     pub max_memory_stall: Option<f64>,
     /// Maximum disk space of the resources together.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::size_threshold"))]

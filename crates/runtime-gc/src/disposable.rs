@@ -15,9 +15,10 @@ use crate::resource::DisposableResource;
 ///
 /// # Contract
 ///
-/// The collector calls [`dispose`](Self::dispose) only after it has claimed the resource, so there are no
-/// users and no new ones. A failed disposal is retried later: `dispose` must be able to continue where it
-/// stopped, and must succeed if nothing remains. Calls never overlap, and none follows a success.
+/// The collector calls [`dispose`](Self::dispose) only after it has claimed the resource, so that the
+/// resource has no users and accepts none. A failed disposal is retried later: `dispose` must be able to
+/// continue where it stopped, and must succeed if nothing remains to be freed. Calls never overlap, and
+/// `dispose` is not called again after it has succeeded.
 ///
 /// The other methods must return quickly and must not block. The collector holds no lock during any call.
 #[async_trait]
@@ -47,8 +48,9 @@ pub trait Disposable: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`DisposeError::InUseElsewhere`] if something outside this process uses the resource, which stays usable.
-    /// [`DisposeError::Failed`] if it could not be freed: it stays unusable, and the disposal is retried.
+    /// [`DisposeError::InUseElsewhere`] if the resource is in use outside this process; it then remains usable.
+    /// [`DisposeError::Failed`] if the resource could not be freed; it then remains unusable, and the disposal
+    /// is retried.
     ///
     /// # Cancel safety
     ///

@@ -7,7 +7,7 @@ use crate::disposable::Disposable;
 
 /// A guard that keeps a resource in use and releases it on drop.
 ///
-/// A clone is a further user, and works even if the resource was discarded meanwhile.
+/// A clone counts as a further user. Cloning is possible even if the resource was discarded in the meantime.
 #[derive(Debug)]
 pub struct InUse<T: Disposable + ?Sized> {
     resource: Arc<T>,

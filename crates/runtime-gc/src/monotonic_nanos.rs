@@ -22,7 +22,7 @@ struct Epoch {
     coarse: Option<i64>,
 }
 
-/// Set once tokio's clock differs from the system's, which means that a test has paused it.
+/// Set when tokio's clock differs from the system's, which means that a test has paused tokio's clock.
 static CLOCK_IS_PAUSED: AtomicBool = AtomicBool::new(false);
 
 impl MonotonicNanos {
@@ -37,12 +37,13 @@ impl MonotonicNanos {
         Self::from_instant(now)
     }
 
-    /// Returns the current time to a few milliseconds, for a fraction of the cost of [`now`](Self::now).
+    /// Returns the current time with a resolution of a few milliseconds, for a fraction of the cost of
+    /// [`now`](Self::now).
     ///
-    /// `CLOCK_MONOTONIC_COARSE` reads a variable that the kernel updates at each tick: a release of a
-    /// resource is too frequent for a precise clock. Falls back to [`now`](Self::now) without such a clock,
-    /// and in tests that pause time. They are recognized because they pause the clock before they create
-    /// a resource, which calls [`now`](Self::now).
+    /// Releases of resources are too frequent for a precise clock. `CLOCK_MONOTONIC_COARSE` only reads a
+    /// variable that the kernel updates at each tick. Falls back to [`now`](Self::now) on systems without
+    /// such a clock, and in tests that pause time. Such a test is recognized because it pauses the clock
+    /// before it creates a resource, which calls [`now`](Self::now).
     #[inline]
     pub(crate) fn now_coarse() -> Self {
         if !CLOCK_IS_PAUSED.load(Ordering::Relaxed)

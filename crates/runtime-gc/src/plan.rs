@@ -50,15 +50,15 @@ pub struct PlannedResource {
 pub enum PlannedAction {
     /// Evict it.
     Evict(EvictionReason),
-    /// Keep it. It has been idle for this duration.
+    /// Keep it. The resource has been idle for this duration.
     Keep(Duration),
-    /// None: it has this number of users.
+    /// None: the resource has this number of users.
     InUse(u64),
-    /// None before the next check: an earlier disposal found it in use outside this process.
+    /// None before the next check: an earlier disposal found the resource in use outside this process.
     InUseElsewhere,
-    /// None: it is being disposed of.
+    /// None: the resource is being disposed of.
     Disposing,
-    /// None before the retry: its disposal failed this number of times.
+    /// None before the retry: the disposal of the resource has failed this number of times.
     Quarantined(u32),
 }
 

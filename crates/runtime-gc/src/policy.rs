@@ -48,7 +48,8 @@ impl Shortfall {
     /// rule's class: `over_target` was computed from totals that still include them.
     ///
     /// A resource of unknown size could free any amount, so at most `max_unknown` of them are evicted before
-    /// the statistics are read again. Without that bound, an unmet rule would evict all of them at once.
+    /// the statistics are read again. Without this bound, an exceeded rule would evict all such resources at
+    /// once.
     pub(crate) fn is_met(
         &self,
         in_flight: &FootprintSum,
@@ -246,7 +247,7 @@ impl PolicyInput<'_> {
 }
 
 impl Evaluation {
-    /// Returns the rules that ask for an amount, so not the maximum age.
+    /// Returns the rules that ask for an amount, which are all except the maximum age.
     pub(crate) fn rules(&self) -> impl Iterator<Item = Rule> {
         let rules = self
             .shortfalls
@@ -255,7 +256,7 @@ impl Evaluation {
         rules.map(|it| it.rule)
     }
 
-    /// Returns the limits that are exceeded, without those that only miss their target.
+    /// Returns the limits whose trigger is exceeded, without those that only miss their target.
     pub(crate) fn shortages(&self) -> Vec<Shortage> {
         let exceeded = self.shortfalls.iter().filter(|it| it.over_trigger > 0);
         exceeded

@@ -22,7 +22,8 @@ pub struct CollectionReport {
     pub shortages: Vec<Shortage>,
     /// Limits that were not checked, because their statistic could not be read.
     pub skipped: Vec<SkippedRule>,
-    /// The number of resources found in use. If there are shortages, these are all that are in use.
+    /// The number of resources found in use. If there are shortages, this is the number of all resources in
+    /// use.
     pub in_use: u64,
     /// The number of resources whose disposal failed and is to be retried.
     pub quarantined: u64,
@@ -47,7 +48,7 @@ impl CollectionReport {
         }
     }
 
-    /// Returns whether no limit is exceeded or skipped, and nothing was disposed of.
+    /// Returns whether no limit is exceeded or skipped, and no disposal was attempted.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.freed.is_empty()

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::report::Shortage;
 use crate::units::ByteSize;
 
-/// Disk space that the collector keeps free until this is dropped.
+/// Disk space that the collector keeps free until this value is dropped.
 ///
-/// The collector adds reserved bytes to the minimum of free disk. Bytes that are written are no longer
-/// free: report them with [`record_written`](Self::record_written), otherwise they count twice.
+/// The collector adds reserved bytes to the minimum of free disk. Written bytes are no longer free: report
+/// them with [`record_written`](Self::record_written), otherwise they count twice.
 #[derive(Debug)]
 pub struct Reservation {
     /// The sum of all reservations of the collector.

@@ -20,8 +20,8 @@ pub struct ResourceId {
 
 /// A use count: the number of users of a resource, and its time of last use.
 ///
-/// It is not the resource itself, but embedded in each [`Disposable`](crate::Disposable). A clone refers to the same count. A resource with
-/// users is never disposed of, and a resource that is being disposed of accepts no users.
+/// Each [`Disposable`](crate::Disposable) embeds such a count. A clone refers to the same count. A resource with users
+/// is never disposed of, and a resource that is being disposed of accepts no users.
 ///
 /// ```
 /// use runtime_gc::DisposableResource;
@@ -125,7 +125,7 @@ impl DisposableResource {
         self.state.uses.is_retired()
     }
 
-    /// Sets the time of last use. Called by one thread at a time, which sees the previous value.
+    /// Sets the time of last use. Called by one thread at a time, to which the previous value is visible.
     fn touch(&self) {
         let now = MonotonicNanos::now_coarse();
         // The coarse clock lags behind the precise one, and the LRU order relies on times that only grow.

@@ -36,7 +36,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Returns whether it limits the machine's statistics, as opposed to the sum of the resources.
+    /// Returns whether this limits a statistic of the machine, as opposed to a sum over the resources.
     pub(crate) fn is_about_machine(self) -> bool {
         matches!(
             self,
@@ -85,7 +85,7 @@ impl fmt::Display for Rule {
 pub enum EvictionReason {
     /// A limit is exceeded.
     Rule(Rule),
-    /// Its owner discarded it.
+    /// The owner of the resource discarded it.
     Discarded,
     /// The retry of a failed disposal.
     Retry,

@@ -100,8 +100,8 @@ pub const MINIMUM_KEYWORD: &str = "x-minimum";
 
 /// Sets the least duration or size of a field: `#[schemars(transform = at_least("1 s"))]`.
 ///
-/// JSON schema has no such keyword for texts, so a validator has to know [`MINIMUM_KEYWORD`]; that of configurations in
-/// `runtime-worker` does.
+/// JSON Schema has no such keyword for texts, so a validator has to implement [`MINIMUM_KEYWORD`]. The validator of
+/// configurations in `runtime-worker` does.
 pub fn at_least(minimum: &'static str) -> impl FnMut(&mut Schema) {
     move |schema| {
         schema.insert(MINIMUM_KEYWORD.to_owned(), minimum.into());

@@ -82,7 +82,8 @@ impl SharedRegistry {
         }
     }
 
-    /// Has discarded resources disposed of: by the background task, or by separate tasks without a collector.
+    /// Starts the disposal of discarded resources: by the background task or, without a collector, by
+    /// separate tasks.
     pub(crate) fn request_disposal(self: &Arc<Self>) {
         if !self.is_detached {
             self.wake.notify_one();
@@ -123,7 +124,7 @@ impl SharedRegistry {
         std::mem::take(&mut *self.late_results.lock())
     }
 
-    /// Visits all entries, and releases the lock now and then for others.
+    /// Visits all entries, and releases the lock at intervals so that other threads can acquire it.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Entry)) {
         let mut from = Some(0);
         while let Some(slot) = from {

@@ -1,6 +1,6 @@
 //! Texts of errors that several crates share; `runtime_core::util` re-exports them.
 //!
-//! They are here because this crate uses them and depends on no other crate of the workspace.
+//! They are in this crate because it uses them and depends on no other crate of the workspace.
 
 use std::error::Error;
 

@@ -4,9 +4,9 @@ use crate::amount::Amount;
 
 /// A limit with two values: the trigger starts a collection, the target stops it.
 ///
-/// If both were the same, each new file on a full disk would start a collection that frees one file. With a
-/// trigger of 10 GiB and a target of 15 GiB of free disk, a collection starts below 10 GiB and continues up to
-/// 15 GiB.
+/// If both values were the same, each new file on a full disk would start a collection that frees one file.
+/// With a trigger of 10 GiB and a target of 15 GiB of free disk, a collection starts below 10 GiB and
+/// continues up to 15 GiB.
 ///
 /// ```
 /// use runtime_gc::{Amount, GcLimits, Threshold};

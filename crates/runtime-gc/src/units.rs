@@ -40,7 +40,7 @@ const DECIMAL_UNITS: [(u64, &str); 5] = [
 /// `Option<Duration>`. A number without a unit is refused. With the feature `schema`, the attribute also sets the JSON
 /// schema of the field.
 ///
-/// Written in the largest unit that keeps it exact, and rounded up to milliseconds.
+/// Displayed in the largest unit that is exact, and rounded up to milliseconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,7 +114,7 @@ impl FromStr for DurationText {
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    /// Returns the size in the largest unit that keeps it exact, such as `1536 MiB`.
+    /// Returns the size in the largest unit that is exact, such as `1536 MiB`.
     #[must_use]
     pub fn to_exact_text(self) -> String {
         let mut units = BINARY_UNITS.iter().rev();

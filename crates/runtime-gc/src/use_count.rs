@@ -12,7 +12,7 @@ const RETIRED: u64 = 1 << 63;
 const CLAIMED: u64 = 1 << 62;
 /// The collector must be notified when the last user releases the resource.
 const WATCHED: u64 = 1 << 61;
-/// The remaining bits count users, which cannot overflow into the flags: each user holds memory.
+/// The remaining bits count users. The count cannot overflow: each user occupies memory.
 const USERS: u64 = WATCHED - 1;
 
 /// A count of users with three flags.
@@ -67,7 +67,7 @@ impl UseCount {
 
     /// Removes a user. Returns whether the collector must be notified that the resource is idle.
     ///
-    /// `before_idle` runs first if no other user is seen, on one thread at a time.
+    /// If there is no other user, `before_idle` runs first, on one thread at a time.
     ///
     /// # Panics
     ///
@@ -101,7 +101,8 @@ impl UseCount {
         }
     }
 
-    /// Claims the resource for disposal if it is idle, or else watches it.
+    /// Claims the resource for disposal if it is idle. Otherwise, the collector is notified of its last
+    /// release.
     pub(crate) fn claim(&self) -> Claim {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
@@ -125,7 +126,8 @@ impl UseCount {
         self.0.fetch_and(!CLAIMED, Ordering::Release);
     }
 
-    /// Refuses new users. Returns whether the resource is idle now; if not, it is watched.
+    /// Refuses new users. Returns whether the resource is idle now. If it is not, the collector is notified
+    /// of its last release.
     pub(crate) fn retire(&self) -> bool {
         // `WATCHED` in the same step: between two steps, the last user could leave without a
         // notification. Acquire: if the resource is idle, its disposal sees the writes of the last

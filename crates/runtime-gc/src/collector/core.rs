@@ -43,7 +43,7 @@ impl Collector {
 
     /// Reads the statistics and runs `decide` with them, one decision at a time.
     ///
-    /// Two concurrent decisions would both see the same shortage and evict twice as much as needed.
+    /// Two concurrent decisions would both evaluate the same shortage and evict twice as much as needed.
     pub(super) fn with_stats<T>(&self, decide: impl FnOnce(&Stats) -> T) -> T {
         loop {
             let settled = *self.shared.settled.borrow();

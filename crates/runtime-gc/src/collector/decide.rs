@@ -28,7 +28,8 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Collection {
     pub(super) purpose: Purpose,
-    /// Retries that are due by then take part, so each disposal is attempted at most once per collection.
+    /// Retries that are due at this time take part in the collection, so each disposal is attempted at most
+    /// once per collection.
     pub(super) started: Instant,
     /// Rules whose trigger was exceeded, so that the collection continues to their target.
     active: Vec<Rule>,
@@ -72,7 +73,7 @@ struct DecisionBuilder<'a> {
     shared: &'a SharedRegistry,
     /// The sum of all disposals in progress, of this and other collections, and of the victims.
     in_flight: FootprintSum,
-    /// The victims that are still part of the totals that the limits were evaluated with.
+    /// The victims that are still included in the totals with which the limits were evaluated.
     chosen: ClassTotals,
     decision: Decision,
 }
@@ -113,7 +114,7 @@ impl<'a> DecisionBuilder<'a> {
         self.decision
     }
 
-    /// Takes discarded resources and retries that are due, which are needed for no limit.
+    /// Takes discarded resources and retries that are due, regardless of limits.
     fn take_due(&mut self, by: Instant) {
         let select = |registry: &mut Registry, budget: &mut _| registry.select_due(by, budget);
         self.take(select, None, |_| false);
@@ -139,7 +140,7 @@ impl<'a> DecisionBuilder<'a> {
         });
     }
 
-    /// Takes victims until there are enough, none is left, or the decision is full.
+    /// Takes victims until they suffice, no resource matches, or the maximum per decision is reached.
     fn take(
         &mut self,
         mut select: impl FnMut(&mut Registry, &mut u32) -> Selection,

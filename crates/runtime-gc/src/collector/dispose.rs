@@ -16,9 +16,9 @@ use crate::text::error_chain;
 
 /// A disposal of a claimed resource.
 ///
-/// Runs on its own task, so that it continues when the collection is dropped. However it ends, even by a
-/// panic or by the end of the runtime, the resource leaves the state `Disposing`: otherwise its space would
-/// count as about to be freed forever.
+/// Runs on its own task, so that it continues when the collection is dropped. At its end, even by a panic or
+/// by the end of the runtime, the resource leaves the state `Disposing`. Otherwise its space would count as
+/// about to be freed forever.
 #[derive(Debug)]
 pub(super) struct Disposal {
     shared: Arc<SharedRegistry>,
@@ -94,7 +94,7 @@ impl Disposal {
         }));
     }
 
-    /// Releases the claim. This is not a failure, so the delay does not grow.
+    /// Releases the claim. Use outside this process is not a failure, so the delay does not grow.
     fn in_use_elsewhere(&mut self) {
         let retry_in = self.shared.config.retry_delay(1);
         let until = Instant::now() + retry_in;

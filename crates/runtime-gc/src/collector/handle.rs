@@ -85,8 +85,8 @@ impl GarbageCollector {
     /// Reserves disk space before a write, and evicts idle resources for it if needed.
     ///
     /// The minimum of free disk applies in addition to all reservations. A request that cannot be met even by
-    /// evicting everything idle fails immediately and evicts nothing. If disk statistics are not available,
-    /// the request succeeds.
+    /// the eviction of all idle resources fails immediately and evicts nothing. If disk statistics are not
+    /// available, the request succeeds.
     ///
     /// # Errors
     ///

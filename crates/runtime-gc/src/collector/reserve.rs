@@ -36,9 +36,9 @@ impl Collector {
 
     /// Adds the reservation if a collection may be able to free its space.
     ///
-    /// Without this check, a request that is too large would evict everything idle and still fail. The check and
-    /// the addition are one decision: otherwise two requests, of which one fits, would pass the check together
-    /// and then both fail.
+    /// Without this check, a request that is too large would evict all idle resources and still fail. The check
+    /// and the addition are one decision. Otherwise, two requests for which there is space only once would both
+    /// pass the check, and then both fail.
     fn admit(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         self.with_stats(|stats| {
             let missing = missing_disk(&self.input_with(bytes, stats));

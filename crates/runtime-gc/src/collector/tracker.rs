@@ -12,7 +12,7 @@ use crate::shared::SharedRegistry;
 
 /// Registers resources with a collector. Cheap to clone.
 ///
-/// Only [`reserve`](Self::reserve) waits for a collection.
+/// Of its methods, only [`reserve`](Self::reserve) waits for a collection.
 #[derive(Clone)]
 pub struct ResourceTracker {
     shared: Arc<SharedRegistry>,
@@ -42,7 +42,7 @@ impl ResourceTracker {
 
     /// Registers a resource. The collector may dispose of it whenever it is idle.
     ///
-    /// To keep it from being disposed of at once, acquire the resource before registering it.
+    /// Acquire the resource before registering it, so that it is not disposed of at once.
     ///
     /// # Panics
     ///

@@ -10,7 +10,7 @@ use crate::cost_class::CostClass;
 use crate::footprint::{Footprint, Size};
 use crate::monotonic_nanos::MonotonicNanos;
 
-/// The properties that resources of a bucket share: all that an [`EvictionFilter`] selects by, except for age.
+/// The properties that resources of a bucket share: all criteria of an [`EvictionFilter`] except the age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BucketKey {
     pub(crate) class: CostClass,

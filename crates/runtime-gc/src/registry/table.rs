@@ -16,11 +16,12 @@ use crate::resource::{DisposableResource, ResourceId};
 
 /// All registered resources. The caller holds a lock around it.
 ///
-/// The LRU order is lazy: using a resource does not touch the registry, or each cache hit would take its
-/// lock. A bucket holds each resource under the time of last use that the registry last saw, which is never
-/// later than the actual one. A selection compares the oldest one with its actual time and moves it back if it
-/// was used since. So the choice is exact, and each correction is paid for by at least one use. A resource
-/// found in use leaves its bucket until it is idle.
+/// The LRU order is updated lazily: a use of a resource does not access the registry, because each cache hit
+/// would then take the lock. A bucket holds each resource under the time of last use that the registry last
+/// read, which is never later than the actual time. A selection compares the recorded time of the oldest
+/// resource with its actual time. If it was used since, it is moved to its new position. So the choice is
+/// exact, and there is at most one correction per use. A resource found in use leaves its bucket until it is
+/// idle.
 ///
 /// No method runs foreign code or blocks, and frequent ones take logarithmic time, so the lock is held briefly.
 #[derive(Debug, Default)]
@@ -68,7 +69,7 @@ impl Registry {
         id
     }
 
-    /// Removes a resource, unless it is or must be disposed of.
+    /// Removes a resource, unless it is being disposed of or must be disposed of.
     pub(crate) fn remove(&mut self, id: ResourceId) -> Option<Entry> {
         match self.get(id)?.state {
             // Not a discarded or quarantined one: its owner has given it up, and only the collector
@@ -147,8 +148,8 @@ impl Registry {
 
     /// Quarantines a resource whose disposal failed, and returns the number of failures.
     ///
-    /// It stays claimed, since it may be half removed and must not be used. The time of the retry depends
-    /// on the number of failures.
+    /// The resource remains claimed, since it may be partly removed and must not be used. The time of the
+    /// retry depends on the number of failures.
     pub(crate) fn quarantine(
         &mut self,
         id: ResourceId,
@@ -165,14 +166,16 @@ impl Registry {
 
     /// Unclaims a resource whose disposal found it in use outside this process.
     ///
-    /// It is not eligible before `until`: each collection would fail on it again and free nothing.
+    /// The resource is not eligible before `until`: otherwise each collection would try its disposal again
+    /// and free nothing.
     pub(crate) fn mark_in_use_elsewhere(&mut self, id: ResourceId, until: Instant) {
         let Some(entry) = self.get(id) else { return };
         entry.resource.uses().unclaim();
         self.set_state(id.slot, EntryState::InUseElsewhere(until));
     }
 
-    /// Returns up to `limit` slots' entries starting at slot `from`, and the slot to continue at.
+    /// Returns the entries of up to `limit` slots, starting at slot `from`, and the slot at which to
+    /// continue.
     pub(crate) fn chunk(&self, from: usize, limit: usize) -> (Vec<&Entry>, Option<usize>) {
         // The capacity and not the length: the slab may have vacant slots in between.
         let slots = self.entries.capacity();

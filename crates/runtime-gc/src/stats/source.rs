@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The source of statistics. Tests inject their own.
 ///
-/// Read once for each decision of a collection, not once for each resource.
+/// Statistics are read once for each decision of a collection, not once for each resource.
 pub trait SystemStats: fmt::Debug + Send + Sync + 'static {
     /// Reads all statistics. A few system calls are fine; other blocking operations are not.
     fn read(&self) -> Stats;
@@ -104,7 +104,8 @@ pub struct Memory {
     pub total: u64,
     /// The bytes available without swapping.
     pub available: u64,
-    /// The percentage of the last ten seconds in which a process waited for memory, if the system reports it.
+    /// The percentage of the last ten seconds in which at least one process waited for memory, if the system
+    /// reports it.
     pub stall: Option<f64>,
 }
 

@@ -106,7 +106,8 @@ async fn retry_precedes_the_interval() {
     assert_eq!((resource.calls(), machine.disposals()), (3, 1));
 }
 
-/// A task fills the disk and nothing can be evicted. The worker must continue, and report it once.
+/// A task fills the disk, and no resource can be evicted. The worker must continue, and report the full disk
+/// once.
 #[tokio::test(start_paused = true)]
 async fn persistent_shortage_is_reported_once() {
     let machine = Machine::new(0);

@@ -35,7 +35,8 @@ struct MachineState {
     _watchdog: Watchdog,
 }
 
-/// Ends the test program if a test hangs. A limit in tokio would not: a loop without an await may never return to it.
+/// Ends the test program if a test hangs. A timeout of tokio is not sufficient: a loop without an await may never
+/// return to tokio.
 #[derive(Debug)]
 struct Watchdog {
     /// Dropped at the end of the test.
