@@ -90,7 +90,7 @@ impl Once {
         self.done().await;
     }
 
-    /// Returns an owned future for the end of the first call, which can be stored in a struct, polled by
+    /// Returns an owned future for the end of the first call. The future can be stored in a struct, polled by
     /// `&mut` in a `select!`, or moved into a task.
     #[must_use = "futures do nothing unless polled"]
     pub fn done(&self) -> Done {
@@ -115,7 +115,7 @@ impl fmt::Debug for Once {
     }
 }
 
-/// Marks the call as done when dropped. A destructor, so that a panic does not leave waiters asleep.
+/// Marks the call as done when dropped. This is a destructor, so that a panic does not leave waiters asleep.
 struct Ending<'a>(&'a Inner);
 
 impl Drop for Ending<'_> {

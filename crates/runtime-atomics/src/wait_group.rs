@@ -62,8 +62,8 @@ impl WaitGroup {
 
     /// Adds `n` to the count until the guard is dropped.
     ///
-    /// A draining group refuses even an `n` of 0: `Ok` always means that it accepts work. To hand a part of a count
-    /// to other work while the group drains, [split](Guard::split) a guard.
+    /// A draining group refuses even an `n` of 0: `Ok` always means that the group accepts work. To hand a part of
+    /// a count to other work while the group drains, [split](Guard::split) a guard.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl WaitGroup {
 
     /// Waits until the count is below `n`; returns immediately if it is.
     ///
-    /// It reserves nothing: if one guard is dropped, two waiters may both return and both add. To limit
-    /// concurrency strictly, use a [`tokio::sync::Semaphore`].
+    /// This method reserves no part of the count: if one guard is dropped, two waiters may both return and
+    /// both add. To limit concurrency strictly, use a [`tokio::sync::Semaphore`].
     ///
     /// # Panics
     ///
@@ -139,9 +139,9 @@ impl WaitGroup {
     /// Waits until the count is zero and drains the group in the same atomic step, so that nothing can be
     /// added in between.
     ///
-    /// The group accepts work during the wait, which may therefore never end. To refuse new work
-    /// immediately, call [`drain`](Self::drain) first. If another caller drains meanwhile, this still waits
-    /// for a count of zero.
+    /// The group accepts work during the wait, so the wait may never end. To refuse new work immediately,
+    /// call [`drain`](Self::drain) first. If another caller drains the group in the meantime, this method
+    /// still waits for a count of zero.
     ///
     /// # Cancel safety
     ///

@@ -16,7 +16,7 @@ pub(crate) struct Notify {
 }
 
 #[derive(Default)]
-/// The waiters, and the number of `notify_waiters` calls. A waiter created before a call sees a higher
+/// The waiters, and the number of `notify_waiters` calls. After such a call, an earlier waiter reads a higher
 /// number than at its creation.
 struct State {
     calls: usize,
