@@ -9,9 +9,9 @@ const MAX_DOUBLINGS: u32 = 30;
 
 /// Exponential backoff with full jitter.
 ///
-/// The upper bound of the delay doubles with every retry. The delay is a random duration between zero and that bound:
-/// workers that lost the same server at the same moment then spread their retries over the whole interval, instead of
-/// returning together after each doubling.
+/// The upper bound of the delay doubles with every retry. The delay is a random duration between zero and this bound
+/// (full jitter). Workers that lose the same server at the same time therefore spread their retries over the whole
+/// interval, instead of retrying together after each doubling.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first_delay: Duration,

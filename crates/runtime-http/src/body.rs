@@ -48,8 +48,8 @@ pub async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Re
 
 /// Reads at most `limit` bytes of the body of an error response.
 ///
-/// Never fails: the status already describes the error, so a body that is too long, incomplete, or not complete within
-/// `time_limit`, at most an hour, is returned as far as it was received.
+/// Never fails, because the status already describes the error. Of a body that is longer, breaks off, or is not
+/// complete within `time_limit`, the received part is returned.
 ///
 /// # Cancel safety
 ///

@@ -6,7 +6,8 @@ use rustls::ClientConfig;
 
 /// Returns a builder of an HTTP client that follows no redirects and does not read the environment.
 ///
-/// Timeouts, a proxy and a resolver are up to the caller. Without ALPN protocols in `tls`, the client uses HTTP/1.1.
+/// The caller sets timeouts, a proxy and a resolver as needed. Without ALPN protocols in `tls`, the client uses
+/// HTTP/1.1.
 pub fn client_builder(tls: ClientConfig, user_agent: &str) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls)

@@ -10,14 +10,14 @@ use runtime_core::clock::duration_until;
 
 /// The longest delay that [`retry_after`] returns.
 ///
-/// Every retry budget in the workspace is far shorter, so the bound changes no decision to give up. A bounded delay can be added to
-/// a time without an overflow check.
+/// Every retry budget in the workspace is far shorter, so the bound does not change the number of retries. A bounded
+/// delay can be added to a time without an overflow check.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns the delay that a server asks for with `Retry-After`, at most [`MAX_RETRY_AFTER`].
 ///
-/// The value is a number of seconds or an HTTP date ([RFC 9110, section 10.2.3]), of which only the current format is
-/// read. A date in the past means no delay. Returns `None` if the header is missing or malformed.
+/// The value is a number of seconds or an HTTP date ([RFC 9110, section 10.2.3]). Obsolete date formats are not
+/// accepted. A date in the past means no delay. Returns `None` if the header is missing or malformed.
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110.html#name-retry-after
 ///

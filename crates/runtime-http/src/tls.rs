@@ -78,7 +78,8 @@ pub fn lenient_tls_config(extra_roots: &[String]) -> Result<ClientConfig, TlsErr
     }
 }
 
-/// Names the crypto provider: a default provider for the whole process would belong to the application.
+/// Passes the crypto provider explicitly: only the application may install a default provider for the whole
+/// process.
 fn builder(
     provider: Arc<CryptoProvider>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {

@@ -12,8 +12,8 @@ use rustls::{AlertDescription, CertificateError, Error as TlsLayerError};
 pub struct TlsFailure {
     /// The reason, in one line.
     pub reason: String,
-    /// Whether a retry would fail in the same way: the certificate is not trusted, expired or for another name, or the two
-    /// sides have no protocol in common, such as a server without TLS.
+    /// Whether a retry would fail in the same way. This is the case if the certificate is not trusted, expired or for
+    /// another name, and if both sides have no protocol in common, such as with a server without TLS.
     pub is_permanent: bool,
 }
 
@@ -27,7 +27,8 @@ pub fn tls_failure(error: &(dyn Error + 'static)) -> Option<TlsFailure> {
     })
 }
 
-/// Returns the error of rustls, also if it is inside an I/O error: the source of such an error is that of the inner one.
+/// Returns the error of rustls, even if it is wrapped in an I/O error. The method `source` of an I/O error skips the
+/// wrapped error itself and returns the source of it.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsLayerError> {
     if let Some(error) = error.downcast_ref() {
         return Some(error);

@@ -7,11 +7,12 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-/// Verifies like the platform, and accepts a certificate that is a trusted root itself.
+/// Verifies like the platform's verifier, and also accepts a server certificate that is itself a trusted
+/// root.
 ///
-/// A self-signed certificate is its own authority, and openssl marks it as one by default. RFC 5280 does not allow the
-/// certificate of an authority for a server, but an operator who trusts it means exactly that server. Validity
-/// and name are verified as usual.
+/// A self-signed certificate is its own authority, and openssl marks it as an authority by default. Verifiers do not
+/// accept the certificate of an authority as that of a server, but an operator who trusts such a certificate means
+/// exactly that server. Validity and name are verified as usual.
 #[derive(Debug)]
 pub(crate) struct RootOrChainVerifier {
     pub(crate) platform: Verifier,
@@ -25,7 +26,7 @@ impl RootOrChainVerifier {
     }
 }
 
-/// Reads the roots again instead of keeping them: this is asked only after an unusual error.
+/// Reads the roots again instead of storing them: this check is needed only after an unusual error.
 #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
 fn is_platform_root(certificate: &CertificateDer<'_>) -> bool {
     let roots = rustls_native_certs::load_native_certs().certs;
