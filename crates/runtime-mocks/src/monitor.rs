@@ -11,7 +11,7 @@ use runtime_core::monitor::{
 };
 use runtime_core::{Monitor, error_chain};
 
-/// The handle of a mock monitor, with the records of the monitor and its children.
+/// The handle of a mock monitor, with all data that the monitor and its children have recorded.
 ///
 /// ```
 /// use runtime_mocks::MockMonitor;
@@ -107,13 +107,13 @@ impl MockMonitor {
         records.counters.get(name).map_or(0.0, Counter::get_f64)
     }
 
-    /// Returns whether a counter was used.
+    /// Returns whether a counter was used, even if only 0 was added.
     #[must_use]
     pub fn has_counter(&self, name: &str) -> bool {
         self.sink.records.lock().counters.contains_key(name)
     }
 
-    /// Returns the values of a measure, oldest first. The name starts with the prefix.
+    /// Returns the values of a distribution, oldest first. The name starts with the prefix.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f64> {
         self.sink
@@ -125,7 +125,7 @@ impl MockMonitor {
             .unwrap_or_default()
     }
 
-    /// Returns whether a measure was used.
+    /// Returns whether a value of a distribution was recorded.
     #[must_use]
     pub fn has_measure(&self, name: &str) -> bool {
         self.sink.records.lock().measures.contains_key(name)
@@ -186,7 +186,7 @@ struct Records {
     traces: Vec<FinishedTrace>,
 }
 
-/// The values of a measure, in the order in which they were recorded.
+/// The values of a distribution, in the order in which they were recorded.
 #[derive(Debug, Default)]
 struct RecordedValues(Mutex<Vec<f64>>);
 

@@ -24,7 +24,8 @@ use crate::authorizer::MockAuthorizer;
 pub struct TestTask {
     context: TaskContext,
     controller: TaskContextController,
-    /// The folder of the log. The last field: it is removed after the context, which writes the log.
+    /// The folder of the log. It is the last field, so that it is removed after the context, which writes the
+    /// log.
     _folder: TempDir,
 }
 

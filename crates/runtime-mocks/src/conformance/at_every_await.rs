@@ -3,10 +3,10 @@
 use std::pin::pin;
 use std::task::Poll;
 
-/// The number of awaits after which a future counts as one that does not end.
+/// The number of awaits after which a future is assumed never to end.
 const MAX_AWAITS: usize = 10_000;
 
-/// Calls `start` again and again, and drops each future one await later than the one before, until one ends.
+/// Calls `start` repeatedly, and drops each future one await later than the one before, until a future ends.
 ///
 /// Returns its result.
 pub(super) async fn drop_at_every_await<T, F: Future<Output = T>>(
@@ -20,7 +20,7 @@ pub(super) async fn drop_at_every_await<T, F: Future<Output = T>>(
     panic!("the future did not end after {MAX_AWAITS} awaits");
 }
 
-/// Polls a future until it has returned `awaits` times without a result, and drops it then.
+/// Polls a future until it has returned `awaits` times without a result, and then drops it.
 async fn poll_times<T>(future: impl Future<Output = T>, awaits: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut remaining = awaits;

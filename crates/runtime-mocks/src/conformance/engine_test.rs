@@ -22,10 +22,10 @@ use crate::task::TestTask;
 /// The time after which a call counts as hanging.
 const HANG_LIMIT: Duration = Duration::from_secs(120);
 
-/// The time that a killed task has.
+/// The time within which a killed task must end.
 pub(super) const KILL_TIME: Duration = Duration::from_secs(2);
 
-/// Prepares an engine and runs a claim about it.
+/// Prepares an engine and checks a claim about it.
 pub(super) fn run_engine_test<U: EngineUnderTest, F: Future<Output = ()>>(
     under_test: U,
     claim: impl FnOnce(EngineTest<U>) -> F,
@@ -132,7 +132,7 @@ impl<U: EngineUnderTest> EngineTest<U> {
         (task, run)
     }
 
-    /// Creates a builder, to configure it.
+    /// Creates a sandbox builder that the test can configure.
     pub(super) async fn builder(&self) -> Box<dyn SandboxBuilder> {
         let (_task, run) = self.task(&[]);
         let builder = self.engine.new_sandbox_builder(&run).await;
@@ -168,7 +168,7 @@ impl<U: EngineUnderTest> EngineTest<U> {
         self.start_with(steps, configure).await.end().await
     }
 
-    /// Creates a folder with a file. Every user may change both, so that only the engine protects them.
+    /// Creates a folder with a file. Every user may change both, so that only the engine can protect them.
     pub(super) fn host_folder(&self, name: &str, text: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(folder.join("deep")).expect("a folder for temporary files");
@@ -194,7 +194,7 @@ impl<U: EngineUnderTest> EngineTest<U> {
         task.sandbox.exec(ExecCommand { command, terminal }).await
     }
 
-    /// Checks that everything of the tasks is removed.
+    /// Checks that all files and folders of the tasks are removed.
     pub(super) async fn assert_nothing_left(&self) {
         wait_until("the storage of the worker has leftovers", || {
             storage_content(&self.environment).is_empty()

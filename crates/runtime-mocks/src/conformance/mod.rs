@@ -3,8 +3,9 @@
 //! A suite is a list of claims, each of which becomes a test. It uses only the traits of `runtime-worker`, as a worker
 //! does, so it shows whether an engine or plugin keeps the contract.
 //!
-//! An engine has to run the [`Step`]s of the suite's tasks. One that runs shell commands uses [`shell_script`]. A claim
-//! about an optional capability that an engine lacks checks that it refuses.
+//! The engine has to run the [`Step`]s of the suite's tasks. For an engine that runs shell commands, [`shell_script`]
+//! translates them. If an engine lacks an optional capability, the claims about it check that the engine refuses its
+//! use.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -131,7 +132,7 @@ macro_rules! __conformance_tests {
     };
 }
 
-/// Passes the names of the claims about engines to a macro: the only list of them.
+/// Passes the names of the claims about engines to a macro. This is the only list of these claims.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __engine_claims {
@@ -175,7 +176,7 @@ macro_rules! __engine_claims {
     };
 }
 
-/// Passes the names of the claims about plugins to a macro: the only list of them.
+/// Passes the names of the claims about plugins to a macro. This is the only list of these claims.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin_claims {

@@ -111,7 +111,7 @@ impl PluginTest {
         })
     }
 
-    /// Leads a task through the stages up to and including `last`.
+    /// Runs the stages of a task up to and including `last`.
     async fn run_stages(&self, task: &mut PluginTask, last: &str) -> Result<(), TaskError> {
         let builder = self.start(task).await;
         let Some(plugin) = &mut task.plugin else {

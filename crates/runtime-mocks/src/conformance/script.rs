@@ -1,4 +1,4 @@
-//! What a task of a suite does.
+//! The steps of a task of a suite.
 
 use std::fmt::Write as _;
 
@@ -39,7 +39,7 @@ pub enum Step {
         /// The content.
         text: String,
     },
-    /// Creates a folder and those above it.
+    /// Creates a folder and its missing parents.
     MakeFolder(String),
     /// Creates a symbolic link.
     Link {
@@ -56,11 +56,11 @@ pub enum Step {
     Request(String),
     /// Leaves a process in the background that holds the output open.
     LeaveProcess,
-    /// Holds this number of bytes in memory for a moment, and fails the task if that is impossible.
+    /// Allocates this number of bytes and frees them soon afterwards. Fails the task if that is impossible.
     UseMemory(u64),
     /// Starts this number of processes, and fails the task if that is impossible.
     StartProcesses(u32),
-    /// Ignores the signals that ask for an end.
+    /// Ignores the signals that request a termination.
     IgnoreSignals,
     /// Waits until the task is killed.
     Wait,
@@ -126,7 +126,7 @@ pub fn shell_script(steps: &[Step]) -> String {
     script
 }
 
-/// Sends a request without other programs than `bash`, which every machine with a shell of that name has.
+/// Sends a request with `bash` alone, so that the machine needs no HTTP client such as curl.
 const REQUEST: &str = r#"url=${1#http://}; host=${url%%/*}; exec 3<>"/dev/tcp/${host%:*}/${host##*:}"; printf "GET /%s/some/path?query HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" "${url#*/}" "$host" >&3; cat <&3"#;
 
 fn quoted(text: &str) -> String {

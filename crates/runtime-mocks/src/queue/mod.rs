@@ -24,7 +24,7 @@ use crate::authorizer::MockAuthorizer;
 
 /// The handle of mock services, which sets the expected calls and their results.
 ///
-/// The calls must have the expected order. Another call panics in the code under test, and the handle
+/// The calls must be made in the expected order. Any other call panics in the code under test, and the handle
 /// panics on drop if an expected call was not made.
 ///
 /// ```

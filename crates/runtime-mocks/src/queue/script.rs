@@ -48,7 +48,7 @@ impl Script {
     ///
     /// # Panics
     ///
-    /// Panics if another call or none is expected next.
+    /// Panics if the next expected call is another one, or if no call is expected.
     pub(super) fn call<T: 'static>(&self, method: &'static str, argument: &str) -> T {
         self.calls.lock().push(format!("{method}({argument})"));
         // The lock is released before the panics below: `missing` takes it when the handle drops.

@@ -118,7 +118,7 @@ impl WebsocktunnelServer {
     ///
     /// # Cancel safety
     ///
-    /// The server stops even if the future is dropped, a moment later.
+    /// The server stops even if the future is dropped, but possibly some time after the drop.
     pub async fn kill(self) {
         let tasks = self.state.tasks.clone();
         drop(self);

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::response::{TunnelResponse, empty, status_response};
 use super::state::TunnelServerState;
 
-/// The receive window of each stream in bytes, which clients assume to be this.
+/// The receive window of each stream in bytes. Clients assume this size without negotiation.
 const RECEIVE_WINDOW: u32 = 4 << 20;
 
 /// Returns whether a request is the registration of a client.

@@ -7,7 +7,7 @@ use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-/// The time before now at which a token starts, in seconds, for servers whose clock is behind.
+/// The start of a token's validity, in seconds before the current time, for servers whose clock is slow.
 const CLOCK_LEEWAY: i64 = 900;
 
 /// The key that signs and verifies tokens.

@@ -11,7 +11,7 @@ fn print_env(name: &str) -> Step {
     Step::PrintEnv(name.to_owned())
 }
 
-/// Returns whether the engine has variables. Checks that it refuses them otherwise.
+/// Returns whether the engine supports environment variables. If it does not, checks that it refuses them.
 async fn has_env<U: EngineUnderTest>(test: &EngineTest<U>) -> bool {
     let has = test.has(Capability::EnvVars);
     if !has {

@@ -8,7 +8,8 @@ use crate::conformance::EngineUnderTest;
 use crate::conformance::engine_test::{EngineTest, KILL_TIME, StartedTask};
 use crate::conformance::script::Step;
 
-/// Starts a task that waits, if the engine has further commands. Checks that it refuses them otherwise.
+/// Starts a task that waits, if the engine supports further commands. If it does not, checks that it refuses
+/// them.
 async fn waiting_task<U: EngineUnderTest>(test: &EngineTest<U>) -> Option<StartedTask> {
     let task = test.start(&[print("ready"), Step::Wait]).await;
     task.printed("ready").await;
@@ -33,7 +34,7 @@ async fn start<U: EngineUnderTest>(
     started.expect("the command starts")
 }
 
-/// Reads everything that a command prints, and waits for its end.
+/// Reads all output of a command, and waits for its end.
 async fn output(mut process: ExecProcess) -> (String, Exit) {
     drop(process.stdin);
     let mut text = String::new();

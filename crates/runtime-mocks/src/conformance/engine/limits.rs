@@ -12,7 +12,8 @@ const MEMORY: TaskLimit = TaskLimit::Memory(64 << 20);
 
 const PROCESSES: TaskLimit = TaskLimit::Processes(20);
 
-/// Runs a task below a limit. Returns its exit and log, or `None` if the engine or the machine cannot have the limit.
+/// Runs a task below a limit. Returns its exit and log, or `None` if the engine or the machine does not support the
+/// limit.
 async fn run_limited<U: EngineUnderTest>(
     test: &EngineTest<U>,
     steps: &[Step],

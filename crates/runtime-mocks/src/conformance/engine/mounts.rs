@@ -9,7 +9,7 @@ use crate::conformance::EngineUnderTest;
 use crate::conformance::engine_test::{EngineTest, assert_refused, exists};
 use crate::conformance::script::Step;
 
-/// Returns whether the engine attaches folders in this way. Checks that it refuses otherwise.
+/// Returns whether the engine attaches folders in this way. If it does not, checks that it refuses them.
 async fn has_folders<U: EngineUnderTest>(test: &EngineTest<U>, access: FolderAccess) -> bool {
     let has = test.has(match access {
         FolderAccess::ReadOnly => Capability::ReadOnlyFolders,
@@ -23,7 +23,7 @@ async fn has_folders<U: EngineUnderTest>(test: &EngineTest<U>, access: FolderAcc
     has
 }
 
-/// Returns whether the engine attaches copies. Checks that it refuses otherwise.
+/// Returns whether the engine attaches copies. If it does not, checks that it refuses them.
 async fn has_copies<U: EngineUnderTest>(test: &EngineTest<U>) -> bool {
     let has = test.has(Capability::Copies);
     if !has {
@@ -120,7 +120,7 @@ fn attach_copy(builder: &mut dyn SandboxBuilder, source: &Path, target: &str) ->
     builder.attach_copy(source, target).is_ok()
 }
 
-/// Returns the ways to attach that the engine has.
+/// Returns the ways to attach that the engine supports.
 async fn ways<U: EngineUnderTest>(test: &EngineTest<U>) -> Vec<Attach> {
     let mut ways: Vec<Attach> = Vec::new();
     if has_folders(test, FolderAccess::ReadWrite).await {

@@ -40,7 +40,7 @@ pub(super) async fn documentation_has_titles<U: EngineUnderTest>(test: EngineTes
     }
 }
 
-/// Returns payloads that an engine must not accept, with values of every type in the place of each property.
+/// Returns payloads that an engine must not accept: each property is replaced by values of every other type.
 fn hostile_payloads(valid: &Value) -> Vec<Value> {
     let mut deep = json!([]);
     for _ in 0..100 {

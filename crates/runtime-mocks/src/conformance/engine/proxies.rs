@@ -23,7 +23,7 @@ fn handler() -> Arc<dyn Handler> {
     })
 }
 
-/// Returns whether the engine has proxies. Checks that it refuses them otherwise.
+/// Returns whether the engine supports proxies. If it does not, checks that it refuses them.
 async fn has_proxies<U: EngineUnderTest>(test: &EngineTest<U>) -> bool {
     let has = test.has(Capability::Proxies);
     if !has {
@@ -45,7 +45,7 @@ async fn request<U: EngineUnderTest>(test: &EngineTest<U>) -> Option<EndedTask> 
     Some(ended)
 }
 
-/// Runs a task that saves the URL of its proxy, and returns that.
+/// Runs a task that saves the URL of its proxy, and returns this URL.
 async fn url<U: EngineUnderTest>(test: &EngineTest<U>) -> (EndedTask, String) {
     let steps = [
         Step::PrintEnv(VARIABLE.to_owned()),

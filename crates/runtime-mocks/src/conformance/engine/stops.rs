@@ -1,4 +1,4 @@
-//! Claims about the end of tasks before they end by themselves, and about leftovers.
+//! Claims about tasks that are stopped before they end by themselves, and about leftovers.
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runtime_worker::{ExtractError, FolderWalk, TaskFile, WalkedFile};
 
-/// The number of links after which a path counts as a circle, as in Linux.
+/// The number of links after which a path is considered circular, as in Linux.
 const MAX_LINKS: usize = 40;
 
 /// The files of a task, by the names in their paths.
@@ -53,7 +53,7 @@ impl MemoryFiles {
             .collect()
     }
 
-    /// Follows the links in a path. Returns the path without links, and what is there.
+    /// Follows the links in a path. Returns the path without links, and the entry at that path.
     pub(super) fn find(&self, path: &str) -> Result<(Vec<String>, &Node), ExtractError> {
         let missing = || ExtractError::Missing {
             path: path.to_owned(),

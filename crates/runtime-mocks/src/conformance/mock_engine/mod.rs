@@ -28,8 +28,9 @@ use crate::conformance::script::Step;
 
 /// An engine whose tasks run in memory: for tests of plugins, and of workers with an engine that is on another machine.
 ///
-/// The payload is a list of [`Step`](crate::conformance::Step)s in `steps`. The files of a task are never on this machine, so artifacts are read as
-/// streams. It supports environment variables and copies, and refuses other capabilities.
+/// The payload is a list of [`Step`](crate::conformance::Step)s in `steps`. The files of a task are never on the disk
+/// of this machine, so artifacts are read as streams. It supports environment variables and copies, and refuses other
+/// capabilities.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
