@@ -1,8 +1,8 @@
 //! Building blocks for Taskcluster workers.
 //!
-//! This crate has no code. It re-exports the `runtime-*` crates under one name and one version: the shared
-//! vocabulary of `runtime-core` (task context, environment, errors, ports) at the root, and most other crates as
-//! modules behind features of the same names.
+//! This crate has no code. It re-exports the `runtime-*` crates under one name and one version: the shared types
+//! of `runtime-core` (task context, environment, errors, ports) at the root, and most other crates as modules
+//! behind features of the same names.
 //!
 //! Depend on this crate to write a worker. To write a library, such as an engine or a plugin, depend on
 //! `runtime-core` and the crates that it uses. The package is called `worker-runtime`, the library `runtime`:

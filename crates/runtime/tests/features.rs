@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 
-/// The test is that these names resolve. The dev-dependency of this crate on itself enables the features.
+/// The test succeeds if these names resolve. The dev-dependency of this crate on itself enables the features.
 #[expect(unused_imports, reason = "only the names matter")]
 mod each_feature_enables_its_module {
     use runtime::atomics::Flag;

@@ -132,8 +132,8 @@ impl Worker {
         (status, String::from_utf8(errors).expect("text"))
     }
 
-    /// Repeats the second signal until the worker ends. The kernel merges it with the first one as long as that is
-    /// pending, so sending it once is not enough.
+    /// Repeats the second signal until the worker ends. The kernel merges it with the first one while that is
+    /// pending, so sending it once is not sufficient.
     pub(crate) fn signal_until_ended(&mut self) -> ExitStatus {
         self.ended_after(|worker| {
             std::thread::yield_now();
@@ -172,7 +172,7 @@ fn lines_of(output: ChildStdout) -> Receiver<String> {
     lines
 }
 
-/// Reads a URL again and again until it contains `text`.
+/// Reads a URL repeatedly until its content contains `text`.
 pub(crate) fn wait_for_text(url: &str, text: &str) {
     let rest = url.strip_prefix("http://").expect("an HTTP URL");
     let (address, path) = rest.split_once('/').expect("a path");
