@@ -1,5 +1,4 @@
-//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads, confined paths, and operations on
-//! folders of any depth.
+//! Worker I/O: a file-backed log with followers, in-process pipes, bounded reads, confined paths and folders of any depth.
 //!
 //! | use case | item |
 //! | --- | --- |
