@@ -10,9 +10,9 @@ use serde_json::{Number, Value};
 /// A key from a JSON value, such as the reference to an input in a task's payload.
 ///
 /// Equal values have equal keys, regardless of the order of members, white space, and the notation of numbers and
-/// strings. The key holds the value as canonical text: members in the order of the bytes of their names, no white
-/// space, and whole numbers of up to 64 bits without fraction or exponent, so `1.0` and `10e-1` are `1`. Other
-/// numbers are rounded to the nearest `f64`, as most programs do.
+/// strings. The key holds the value as canonical text. Members are in the order of the bytes of their names, and
+/// there is no white space. Whole numbers of up to 64 bits have neither fraction nor exponent, so `1.0` and
+/// `10e-1` become `1`. Other numbers are rounded to the nearest `f64`, as most programs do.
 ///
 /// ```
 /// use runtime_caching::JsonKey;

@@ -28,14 +28,14 @@ pub trait Resource: fmt::Debug + Send + Sync + 'static {
 
     /// Called when the resource is added to the cache, where later requests find it.
     ///
-    /// For a resource that keeps a record on disk. Must return quickly.
+    /// Intended for resources that keep a record on disk. Must return quickly.
     fn on_added(&self) {}
 
     /// Called when the resource is purged, poisoned or found broken, so that later requests do not find it.
     ///
-    /// For a resource that keeps a record on disk. Must return quickly, and may be called more than once. Not
-    /// called when the collector evicts an idle resource: in this case, only [`dispose`](Self::dispose) is
-    /// called.
+    /// Intended for resources that keep a record on disk. Must return quickly, and may be called more than
+    /// once. Not called when the collector evicts an idle resource: in this case, only
+    /// [`dispose`](Self::dispose) is called.
     fn on_discarded(&self) {}
 
     /// Returns whether the resource is kept when the cache is dropped, so that the next process can

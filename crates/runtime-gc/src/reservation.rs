@@ -54,7 +54,7 @@ impl Drop for Reservation {
 pub struct ReserveError {
     /// The requested bytes.
     pub bytes: u64,
-    /// The exceeded limit, and the bytes missing even after the eviction of everything idle.
+    /// The exceeded limit, and the bytes that are missing even after the eviction of all idle resources.
     pub shortage: Shortage,
     /// The size of the disk above its minimum of free space, in bytes.
     pub capacity: u64,

@@ -89,7 +89,7 @@ pub enum EvictionReason {
     Discarded,
     /// The retry of a failed disposal.
     Retry,
-    /// The eviction of everything idle was requested.
+    /// The eviction of all idle resources was requested.
     Everything,
 }
 

@@ -1,4 +1,4 @@
-//! The registry behind its lock, with everything that trackers and disposals share with the collector.
+//! The registry behind its lock, with all state that trackers and disposals share with the collector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

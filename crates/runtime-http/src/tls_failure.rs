@@ -13,7 +13,8 @@ pub struct TlsFailure {
     /// The reason, in one line.
     pub reason: String,
     /// Whether a retry would fail in the same way. This is the case if the certificate is not trusted, expired or for
-    /// another name, and if both sides have no protocol in common, such as with a server without TLS.
+    /// another name. It is also the case if both sides have no protocol in common, for example with a server without
+    /// TLS.
     pub is_permanent: bool,
 }
 

@@ -130,8 +130,8 @@ fn purge_during_construction_applies() {
     });
 }
 
-/// Two sources of a key construct independently, and one resource stays. Catches: a `finish` that does not look for an
-/// entry of the key, and one that looks under another acquisition of the lock.
+/// Two sources of a key construct independently, and one resource remains in the cache. Catches: a `finish` that does
+/// not look for an entry of the key, and a `finish` that does so under another acquisition of the lock.
 #[test]
 fn one_resource_of_two_sources_stays() {
     model(|| {

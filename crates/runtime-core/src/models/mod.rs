@@ -49,8 +49,9 @@ fn spawn(once: &Arc<StoppableOnce>, stop: fn(&StoppableOnce)) -> thread::JoinHan
 /// If a graceful and an immediate stop race, the graceful one is forwarded before the immediate one or not at
 /// all, and the immediate one exactly once.
 ///
-/// Catches: ignoring `is_forwarding`, so that two threads call the component at once; forwarding one stop instead of
-/// looping, and setting `forwarded` after the call, both of which lose a stop that is requested during the call.
+/// Catches: ignoring `is_forwarding`, so that two threads call the component at once. Also catches forwarding one
+/// stop instead of looping, and setting `forwarded` after the call: both lose a stop that is requested during the
+/// call.
 #[test]
 fn graceful_stop_never_follows_an_immediate_one() {
     loom::model(|| {

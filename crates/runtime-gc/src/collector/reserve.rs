@@ -113,7 +113,7 @@ impl ResourceUsage {
         }
     }
 
-    /// Returns the maximum disk space that evicting everything idle can free, in bytes.
+    /// Returns the maximum disk space that the eviction of all idle resources can free, in bytes.
     fn max_reclaimable(&self, stats: &Stats) -> u64 {
         let disk = stats.disk.known();
         let occupied = disk.map_or(u64::MAX, |disk| disk.total.saturating_sub(disk.free));

@@ -1,8 +1,8 @@
 //! LRU buckets: idle resources grouped by class and by the kinds of space that they occupy.
 //!
-//! A filter accepts or rejects a whole bucket, so finding the oldest matching resource examines the head of
-//! each bucket (at most 3 classes x 3 disk kinds x 3 memory kinds). A single LRU list would be scanned past
-//! all resources that do not match, such as a million files when memory is low.
+//! A filter accepts or rejects a whole bucket. The search for the oldest matching resource therefore examines
+//! only the head of each bucket (at most 3 classes x 3 disk kinds x 3 memory kinds). In a single LRU list, it
+//! would have to skip all resources that do not match, such as a million files when memory is low.
 
 use std::collections::{BTreeMap, BTreeSet};
 

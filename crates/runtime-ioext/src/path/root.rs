@@ -171,8 +171,8 @@ impl Root {
 ///
 /// # Errors
 ///
-/// If the path is relative or contains `..`, if a component is a symlink or a file instead of a folder, or
-/// if the file is not plain or cannot be opened.
+/// If the path is relative or contains `..`, or if a component is a symlink or a file instead of a folder.
+/// Also if the file is not plain or cannot be opened.
 pub fn open_without_symlinks(path: impl AsRef<Path>) -> io::Result<File> {
     let refuse = |why: &'static str| io::Error::new(io::ErrorKind::InvalidInput, why);
     let is_start = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);

@@ -323,8 +323,8 @@ pub struct PipeStats {
 }
 
 impl PipeStats {
-    /// Waits for a read and returns the number of bytes read since the last call; `None` once the reader has
-    /// returned the end or an error, or was dropped, and all its reads were returned.
+    /// Waits for a read and returns the number of bytes read since the last call. Returns `None` after all
+    /// reads were returned and the reader has returned the end or an error, or was dropped.
     ///
     /// # Cancel safety
     ///

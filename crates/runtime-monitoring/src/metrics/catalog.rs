@@ -154,7 +154,7 @@ catalog! {
     Counter None "gc.failed" "Failed disposals of resources. The collector retries."
     Counter None "gc.freed" "Resources disposed of."
     Counter Bytes "gc.freed-disk" "Disk space freed, as far as resources know their size."
-    Histogram None "gc.in-use" "Resources in use that a collection skipped; all that are in use if a threshold is exceeded."
+    Histogram None "gc.in-use" "Number of resources in use that a collection skipped. If a threshold is exceeded, it is the number of all resources in use."
     Histogram None "gc.quarantined" "Resources waiting for another attempt to dispose of them at the end of a collection."
     Counter None "gc.shortages" "Thresholds still exceeded at the end of a collection."
     Counter None "gc.slow" "Disposals that exceeded the time limit, so that the collection continued without them."

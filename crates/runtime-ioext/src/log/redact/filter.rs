@@ -52,8 +52,9 @@ impl GramFilter {
         self.set(gram);
     }
 
-    /// Returns the first position at or after `from`, in steps of `stride`, where the output may continue
-    /// with a string of the set; or the first position with too few bytes to know.
+    /// Returns the first position at or after `from`, in steps of `stride`, at which a string of the set may
+    /// start. If there is none, returns the first position that is followed by too few bytes for the
+    /// comparison.
     pub(super) fn find(&self, bytes: &[u8], from: usize, stride: usize) -> Found {
         match stride {
             1 => self.find_by::<1>(bytes, from),

@@ -1,9 +1,9 @@
 //! The index of all parts of all secrets, and the search for them in output.
 //!
 //! A filter finds the few positions of the output where a secret may start. There, the output is compared
-//! with the parts that start with the same bytes, in all spellings. Nothing is compiled: an automaton of all
-//! forms would find them in one pass, but takes long to build, has to be built again for each new secret, and
-//! needs a hundred times the memory of the secrets.
+//! with the parts that start with the same bytes, in all spellings. There is no automaton of all forms. It
+//! would find them in one pass, but takes long to build, and has to be built again for each new secret. It
+//! also needs a hundred times the memory of the secrets.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
