@@ -32,7 +32,7 @@
 //!
 //! The configuration has the sections `worker`, `engine`, `webHooks` and `monitoring`, and the key `statusPort`. The
 //! program [defines](WorkerApp::engine) the type of the section `engine`, which is checked together with the others.
-//! Texts may refer to environment variables, files and secrets of Taskcluster, and the worker pool may override
+//! Values may refer to environment variables, files and secrets of Taskcluster, and the worker pool may override
 //! settings: see [`ConfigDocument`](runtime_worker::config::ConfigDocument).
 //!
 //! This crate only assembles the other crates; a program can also use these directly. In contrast to the other crates,

@@ -17,7 +17,7 @@ use super::load::{self, ConfigError, Keys, MAX_SIZE};
 use super::merge::merge;
 use super::outside::{HiddenValue, OutsideValues, ReadVariable, Reference, Resolved, references};
 use super::print::{REDACTED, render};
-use crate::problem::{Origins, Problem, path_of};
+use crate::problem::{Problem, path_of};
 
 /// Reads a configuration file. Its extension decides the format.
 ///
@@ -45,13 +45,15 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
 
 /// A configuration that consists of a file, layers and values from outside.
 ///
-/// A text in the file can be replaced by a map that refers to its value:
+/// A value in the file can be replaced by a map that refers to it:
 ///
 /// | map | value |
 /// | --- | --- |
 /// | `{ $env: NAME }` | the environment variable |
 /// | `{ $file: PATH }` | the content of the file, without its last line break; relative to the folder of the configuration |
-/// | `{ $secret: NAME, $key: KEY }` | the text in a secret of Taskcluster's secrets service; without `$key`, the only one |
+/// | `{ $secret: NAME, $key: KEY }` | the JSON value in a secret of Taskcluster's secrets service; without `$key`, the only one |
+///
+/// A text from outside becomes a number or a boolean where the schema expects one, and no text; it is then written as in JSON.
 ///
 /// Values have at most 64 KiB each, 1 MiB together, and must not be empty. An error names the source of a value, but
 /// never shows it.
@@ -275,7 +277,7 @@ impl ConfigDocument {
         let mut value = serde_json::to_value(config).unwrap_or_default();
         let hidden = self.resolve().hidden;
         for HiddenValue { pointer, .. } in &hidden {
-            if let Some(value @ Value::String(_)) = value.pointer_mut(pointer) {
+            if let Some(value) = value.pointer_mut(pointer) {
                 *value = REDACTED.into();
             }
         }
@@ -299,12 +301,7 @@ impl ConfigDocument {
         let value = self.merged();
         let mut resolved = match &self.variable {
             Some(variable) => self.resolve_with(&**variable, value),
-            None => Resolved {
-                value,
-                origins: Origins::new(),
-                problems: Vec::new(),
-                hidden: Vec::new(),
-            },
+            None => Resolved::without_references(value),
         };
         hide_secret_layers(&self.layers, &mut resolved.origins);
         resolved

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::lines::line_of;
-use crate::problem::{Origins, Problem, escape};
+use super::outside::visit_leaves;
+use crate::problem::{Origins, Problem};
 
 /// A layer of a configuration.
 pub(super) struct Layer {
@@ -18,7 +19,7 @@ pub(super) struct Layer {
 /// Adds the values of secret layers to those that errors must not quote.
 pub(super) fn hide_secret_layers(layers: &[Layer], origins: &mut Origins) {
     for layer in layers {
-        visit_leaves(&layer.value, "", &mut |pointer| match &layer.name {
+        visit_leaves(&layer.value, "", &mut |pointer, _| match &layer.name {
             // A reference in the layer has another source already.
             Some(name) if layer.is_secret => {
                 let origin = origins.entry(pointer.to_owned());
@@ -26,19 +27,6 @@ pub(super) fn hide_secret_layers(layers: &[Layer], origins: &mut Origins) {
             }
             _ => {}
         });
-    }
-}
-
-fn visit_leaves(value: &Value, pointer: &str, each: &mut impl FnMut(&str)) {
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| {
-            visit_leaves(value, &format!("{pointer}/{}", escape(key)), each)
-        }),
-        Value::Array(list) => list
-            .iter()
-            .enumerate()
-            .for_each(|(index, value)| visit_leaves(value, &format!("{pointer}/{index}"), each)),
-        _ => each(pointer),
     }
 }
 

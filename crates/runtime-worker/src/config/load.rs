@@ -6,7 +6,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use jsonschema::{Keyword, ValidationError, Validator};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, JsonTypeSet, Keyword, ValidationError, Validator};
 use runtime_core::BoxError;
 use runtime_core::util::{ByteSize, DurationText, MINIMUM_KEYWORD};
 use schemars::JsonSchema;
@@ -64,8 +65,9 @@ pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
     keys: Keys,
 ) -> Result<T, Vec<Problem>> {
     let Resolved {
-        value,
+        mut value,
         origins,
+        texts,
         mut problems,
         ..
     } = resolved;
@@ -76,6 +78,7 @@ pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
             text: format!("invalid schema: {error}"),
         }]
     })?;
+    convert_texts(&validator, &mut value, &texts);
     let schema = SchemaProblems {
         schema: &schema,
         root: "",
@@ -90,6 +93,60 @@ pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
     found.retain(|it| !is_at(&it.pointer, &problems));
     found.extend(problems);
     deserialize(value, found, &origins)
+}
+
+/// Parses each of the texts at these pointers that violates the schema and is a number or boolean that the schema expects.
+fn convert_texts(validator: &Validator, value: &mut Value, pointers: &[String]) {
+    if pointers.is_empty() {
+        return;
+    }
+    let mut converted = Vec::new();
+    for error in validator.iter_errors(value) {
+        find_scalars(&error, pointers, &mut converted);
+    }
+    for (pointer, scalar) in converted {
+        if let Some(place) = value.pointer_mut(&pointer) {
+            *place = scalar;
+        }
+    }
+}
+
+fn find_scalars(
+    error: &ValidationError<'_>,
+    pointers: &[String],
+    found: &mut Vec<(String, Value)>,
+) {
+    match (error.kind(), &**error.instance()) {
+        (ValidationErrorKind::Type { kind }, Value::String(text)) => {
+            let expected = match kind {
+                TypeKind::Single(single) => JsonTypeSet::from(*single),
+                TypeKind::Multiple(types) => *types,
+            };
+            let is_expected = |scalar: &Value| match scalar {
+                Value::Bool(_) => expected.contains(JsonType::Boolean),
+                Value::Number(number) => {
+                    expected.contains(JsonType::Number)
+                        || (expected.contains(JsonType::Integer) && !number.is_f64())
+                }
+                _ => false,
+            };
+            let pointer = error.instance_path().to_string();
+            if pointers.contains(&pointer)
+                && let Ok(scalar) = text.parse()
+                && is_expected(&scalar)
+            {
+                found.push((pointer, scalar));
+            }
+        }
+        (
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context },
+            _,
+        ) => {
+            let errors = context.iter().flatten();
+            errors.for_each(|error| find_scalars(error, pointers, found));
+        }
+        _ => {}
+    }
 }
 
 /// Builds a validator that knows the minimums of durations and sizes.

@@ -21,7 +21,7 @@ const MAX_TOTAL_SIZE: usize = 1 << 20;
 /// Returns the value of an environment variable.
 pub(super) type ReadVariable = dyn Fn(&str) -> Result<String, VarError> + Send + Sync;
 
-/// A reference to a value, in the place of a text.
+/// A reference to a value, in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reference {
     Variable(String),
@@ -103,6 +103,20 @@ fn visit(
     }
 }
 
+/// Calls `each` with every value that is neither a map nor a list, and with empty ones.
+pub(super) fn visit_leaves(value: &Value, pointer: &str, each: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(map) if !map.is_empty() => map.iter().for_each(|(key, value)| {
+            visit_leaves(value, &format!("{pointer}/{}", escape(key)), each)
+        }),
+        Value::Array(list) if !list.is_empty() => list
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| visit_leaves(value, &format!("{pointer}/{index}"), each)),
+        leaf => each(pointer, leaf),
+    }
+}
+
 /// The sources of values.
 pub(super) struct OutsideValues<'a> {
     pub(super) variable: &'a ReadVariable,
@@ -117,11 +131,44 @@ pub(super) struct Resolved {
     pub(super) value: Value,
     /// The source of each value, by its JSON pointer.
     pub(super) origins: Origins,
+    /// The JSON pointers of the texts from outside.
+    pub(super) texts: Vec<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) hidden: Vec<HiddenValue>,
 }
 
-/// The value of a file or secret.
+impl Resolved {
+    pub(super) fn without_references(value: Value) -> Self {
+        Self {
+            value,
+            origins: Origins::new(),
+            texts: Vec::new(),
+            problems: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
+
+    /// Records the source of each part of a value.
+    fn record(&mut self, pointer: &str, value: &Value, source: &Reference) {
+        let is_secret = matches!(source, Reference::Secret { .. });
+        let is_hidden = is_secret || matches!(source, Reference::File(_));
+        visit_leaves(value, pointer, &mut |pointer, leaf| {
+            self.origins.insert(pointer.to_owned(), source.to_string());
+            if is_hidden {
+                let text = leaf
+                    .as_str()
+                    .map_or_else(|| leaf.to_string(), str::to_owned);
+                self.hidden.push(HiddenValue {
+                    pointer: pointer.to_owned(),
+                    value: Secret::new(text),
+                    is_secret,
+                });
+            }
+        });
+    }
+}
+
+/// A text, number or boolean of a file or secret.
 pub(super) struct HiddenValue {
     pub(super) pointer: String,
     pub(super) value: Secret,
@@ -132,55 +179,50 @@ pub(super) struct HiddenValue {
 impl OutsideValues<'_> {
     /// Replaces all references by their values. One that cannot be resolved stays and is a problem.
     pub(super) fn resolve(&self, mut value: Value) -> Resolved {
-        let (mut origins, mut problems, mut hidden) = (Origins::new(), Vec::new(), Vec::new());
+        let mut resolved = Resolved::without_references(Value::Null);
         let mut total = 0;
         visit(&mut value, "", &mut |pointer, place, reference| {
             let read = reference.and_then(|reference| {
-                let text = self.read(&reference)?;
-                total += text.expose().len();
+                let (value, size) = self.read(&reference)?;
+                total += size;
                 if total > MAX_TOTAL_SIZE {
                     return Err(format!(
                         "the values from outside are larger than {} MiB together",
                         MAX_TOTAL_SIZE >> 20
                     ));
                 }
-                Ok((reference, text))
+                Ok((reference, value))
             });
             match read {
-                Ok((reference, text)) => {
-                    *place = Value::from(text.expose());
-                    origins.insert(pointer.to_owned(), reference.to_string());
-                    let is_secret = matches!(reference, Reference::Secret { .. });
-                    if is_secret || matches!(reference, Reference::File(_)) {
-                        hidden.push(HiddenValue {
-                            pointer: pointer.to_owned(),
-                            value: text,
-                            is_secret,
-                        });
+                Ok((reference, value)) => {
+                    resolved.record(pointer, &value, &reference);
+                    if value.is_string() {
+                        resolved.texts.push(pointer.to_owned());
                     }
+                    *place = value;
                 }
-                Err(text) => problems.push(Problem {
+                Err(text) => resolved.problems.push(Problem {
                     pointer: pointer.to_owned(),
                     text: format!("`{}`: {text}", path_of(pointer)),
                 }),
             }
         });
-        Resolved {
-            value,
-            origins,
-            problems,
-            hidden,
-        }
+        Resolved { value, ..resolved }
     }
 
-    fn read(&self, reference: &Reference) -> Result<Secret, String> {
-        let text = match reference {
-            Reference::Variable(name) => self.read_variable(name),
-            Reference::File(path) => self.read_file(path),
+    /// Returns the value and its size in bytes.
+    fn read(&self, reference: &Reference) -> Result<(Value, usize), String> {
+        let value = match reference {
+            Reference::Variable(name) => self.read_variable(name).map(Value::String),
+            Reference::File(path) => self.read_file(path).map(Value::String),
             Reference::Secret { name, key } => self.read_secret(name, key.as_deref()),
         };
-        let text = text.map_err(|problem| format!("{reference} {problem}"))?;
-        let size = text.expose().len();
+        let value = value.map_err(|problem| format!("{reference} {problem}"))?;
+        let size = match &value {
+            Value::Null => 0,
+            Value::String(text) => text.len(),
+            other => other.to_string().len(),
+        };
         if size == 0 {
             return Err(format!("{reference} is empty; set its value"));
         }
@@ -188,12 +230,12 @@ impl OutsideValues<'_> {
             let limit = MAX_VALUE_SIZE >> 10;
             return Err(format!("{reference} has more than {limit} KiB"));
         }
-        Ok(text)
+        Ok((value, size))
     }
 
-    fn read_variable(&self, name: &str) -> Result<Secret, String> {
+    fn read_variable(&self, name: &str) -> Result<String, String> {
         match (self.variable)(name) {
-            Ok(value) => Ok(Secret::new(value)),
+            Ok(value) => Ok(value),
             Err(VarError::NotPresent) => {
                 Err("is not set; set it in the environment of the worker".to_owned())
             }
@@ -203,7 +245,7 @@ impl OutsideValues<'_> {
     }
 
     /// Reads a file without its last line break, which editors and `echo` add.
-    fn read_file(&self, path: &str) -> Result<Secret, String> {
+    fn read_file(&self, path: &str) -> Result<String, String> {
         let path = self.folder.join(path);
         let unreadable = |error| format!("cannot be read: {error}; correct its path or its owner");
         let metadata = fs::metadata(&path).map_err(unreadable)?;
@@ -218,11 +260,11 @@ impl OutsideValues<'_> {
             .take(MAX_VALUE_SIZE as u64 + 1);
         limited.read_to_string(&mut text).map_err(unreadable)?;
         let trimmed = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(Secret::new(trimmed.strip_suffix('\r').unwrap_or(trimmed)))
+        Ok(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned())
     }
 
     /// Returns a value of a secret, which is an object: that of the key, or the only one.
-    fn read_secret(&self, name: &str, key: Option<&str>) -> Result<Secret, String> {
+    fn read_secret(&self, name: &str, key: Option<&str>) -> Result<Value, String> {
         let Some(text) = self.secrets.get(name) else {
             return Err(
                 "is not available here: secrets are fetched with the worker's credentials; \
@@ -231,20 +273,18 @@ impl OutsideValues<'_> {
             );
         };
         // Without the error of the parser, which quotes the text.
-        let Ok(Value::Object(values)) = serde_json::from_str(text.expose()) else {
+        let Ok(Value::Object(mut values)) = serde_json::from_str(text.expose()) else {
             return Err("is not a JSON object; store it as one".to_owned());
         };
-        let value = match key {
+        match key {
             Some(key) => values
-                .get(key)
-                .ok_or_else(|| format!("has no key `{key}`; add it, or correct `$key`"))?,
-            None if values.len() == 1 => values.values().next().unwrap_or(&Value::Null),
+                .remove(key)
+                .ok_or_else(|| format!("has no key `{key}`; add it, or correct `$key`")),
+            None if values.len() == 1 => Ok(values.into_values().next().unwrap_or_default()),
             None => {
                 let count = values.len();
-                return Err(format!("has {count} keys; select one of them with `$key`"));
+                Err(format!("has {count} keys; select one of them with `$key`"))
             }
-        };
-        let text = value.as_str().map(Secret::new);
-        text.ok_or_else(|| "has a value other than a text; store a text".to_owned())
+        }
     }
 }

@@ -8,8 +8,8 @@ use super::load::schema;
 /// Keywords that describe a key, whatever the form of its value.
 const ANNOTATIONS: [&str; 3] = ["description", "default", "examples"];
 
-/// Returns the JSON schema of a [`ConfigDocument`](super::ConfigDocument) with the values of `T`, for editors: every text
-/// can also be a reference.
+/// Returns the JSON schema of a [`ConfigDocument`](super::ConfigDocument) with the values of `T`, for editors: every text,
+/// number and boolean can also be a reference.
 #[must_use]
 pub fn document_schema<T: JsonSchema>() -> Value {
     let mut schema = schema::<T>();
@@ -47,17 +47,17 @@ fn reference(keys: &[(&str, &str)], required: &str) -> Value {
     })
 }
 
-/// Adds references to the schemas of texts, except tags, on which the other keys of a map depend.
+/// Adds references to the schemas of scalars, except tags, on which the other keys of a map depend.
 fn allow_references(schema: &mut Value) {
     match schema {
-        Value::Object(map) if is_text(map) => {
+        Value::Object(map) if is_scalar(map) => {
             let mut wrapped = Map::new();
             for keyword in ANNOTATIONS {
                 wrapped.extend(map.remove(keyword).map(|it| (keyword.to_owned(), it)));
             }
-            let text = Value::Object(std::mem::take(map));
+            let scalar = Value::Object(std::mem::take(map));
             let reference = json!({ "$ref": "#/$defs/reference" });
-            wrapped.insert("anyOf".to_owned(), json!([text, reference]));
+            wrapped.insert("anyOf".to_owned(), json!([scalar, reference]));
             *schema = Value::Object(wrapped);
         }
         // The values of these keywords are data, not schemas.
@@ -72,11 +72,16 @@ fn allow_references(schema: &mut Value) {
     }
 }
 
-fn is_text(schema: &Map<String, Value>) -> bool {
-    let is_string = match schema.get("type") {
-        Some(Value::Array(types)) => types.contains(&json!("string")),
-        Some(single) => single == "string",
+fn is_scalar(schema: &Map<String, Value>) -> bool {
+    let is_scalar = |it: &Value| {
+        ["string", "integer", "number", "boolean"]
+            .map(Value::from)
+            .contains(it)
+    };
+    let has_scalars = match schema.get("type") {
+        Some(Value::Array(types)) => types.iter().any(is_scalar),
+        Some(single) => is_scalar(single),
         None => false,
     };
-    is_string && !schema.contains_key("const")
+    has_scalars && !schema.contains_key("const")
 }
