@@ -19,7 +19,7 @@ pub enum PoolConfigError {
 
     /// The settings contain files, which worker-runner would write.
     #[error(
-        "{place} contains `files`, which this worker does not write; put them into the image of the machine"
+        "{place} contains `files`, which only worker-runner writes; put them into the image of the machine, or start the worker by worker-runner"
     )]
     Files {
         /// The settings.
