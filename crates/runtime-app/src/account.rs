@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use runtime_client::{Client, Registered, Registrar, TaskclusterDeployment, worker_config_for};
 use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
+use runtime_dev_server::environment_credentials;
 use runtime_worker::config::{ConfigDocument, RegistrationConfig};
 use runtime_worker::worker_runner::{self, WorkerRunner};
 use serde_json::{Value, json};
@@ -99,7 +100,7 @@ impl Account {
         client: &Client,
     ) -> Result<()> {
         if let Some(config) = &self.worker_config {
-            let layer = worker_config_for(&camel_case(name), config.clone())?;
+            let layer = worker_config_for(name, config.clone())?;
             let name = "the `workerConfig` of the worker pool";
             ensure_identity_is_kept(name, &layer)?;
             document.add_layer(name, layer)?;
@@ -134,16 +135,6 @@ fn ensure_identity_is_kept(name: &str, layer: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Returns the name under which a worker pool has settings for the program, such as `myWorker` for `my-worker`.
-fn camel_case(name: &str) -> String {
-    let mut parts = name.split(['-', '_']).filter(|part| !part.is_empty());
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |name, part| {
-        let (initial, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-        name + &initial.to_uppercase() + rest
-    })
-}
-
 fn registrar(bootstrap: &Bootstrap, deployment: &TaskclusterDeployment) -> Option<Registrar> {
     let registration = bootstrap.registration.as_ref()?;
     let (provider_id, proof) = match (registration, &bootstrap.machine) {
@@ -170,18 +161,4 @@ pub(crate) fn static_credentials(bootstrap: &Bootstrap) -> Result<Credentials> {
     }
     environment_credentials()
         .map_err(|name| anyhow!("no credentials: set {name} or `worker.credentials`"))
-}
-
-/// Returns the credentials in environment variables, or the name of a missing variable.
-pub(crate) fn environment_credentials() -> Result<Credentials, &'static str> {
-    let read = |name: &'static str| {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.ok_or(name)
-    };
-    let client_id = read("TASKCLUSTER_CLIENT_ID")?;
-    let credentials = Credentials::new(client_id, read("TASKCLUSTER_ACCESS_TOKEN")?);
-    Ok(match read("TASKCLUSTER_CERTIFICATE") {
-        Ok(certificate) => credentials.with_certificate(certificate),
-        Err(_) => credentials,
-    })
 }

@@ -14,8 +14,8 @@ use runtime_fetcher::HttpClient;
 use runtime_gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime_monitoring::status::TaskOverview;
 use runtime_monitoring::{
-    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, MonitoringParts,
-    from_config, redact_credentials,
+    CredentialRedaction, Exports, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics,
+    MonitoringParts, from_config, redact_credentials,
 };
 use runtime_webhook::{ConfiguredServer, LiveLog};
 use runtime_worker::admission::CollectorAdmission;
@@ -29,7 +29,6 @@ use runtime_worker::worker_runner::WorkerRunner;
 use runtime_worker::{Engine, ExitCause, Plugin, Worker, WorkerBuilder};
 
 use crate::config::Config;
-use crate::exports::Exports;
 use crate::hooks;
 use crate::parts::{AppParts, EngineFactory};
 use crate::program::Program;
@@ -94,7 +93,8 @@ impl App {
             record_gc_metrics(&monitor),
         );
         let client = inputs.deployment.client(inputs.credentials.clone());
-        let exports = Exports::start(config, &monitoring, &client)?;
+        let identity = config.worker.identity();
+        let exports = Exports::start(&config.monitoring, &monitoring, identity, &client)?;
         let hooks = hooks::start(config.web_hooks.clone(), client.clone(), &monitor).await?;
         let environment = Environment::builder(config.worker.identity(), storage)
             .resource_tracker(collector.tracker())

@@ -94,11 +94,7 @@ impl Bootstrap {
     }
 
     pub(crate) fn worker_name(&self) -> WorkerName {
-        WorkerName {
-            worker_pool_id: self.task_queue_id.clone(),
-            worker_group: self.worker_group.clone(),
-            worker_id: self.worker_id.clone(),
-        }
+        self.identity().into()
     }
 
     pub(crate) fn has_shutdown_source(&self, source: ShutdownConfig) -> bool {

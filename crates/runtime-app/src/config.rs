@@ -119,9 +119,6 @@ fn worker_runner_document(file: &Path) -> Result<ConfigDocument> {
 /// The sections of the configuration.
 const SECTIONS: [&str; 5] = ["worker", "engine", "webHooks", "monitoring", "statusPort"];
 
-/// The hosts of a deployment on this machine.
-const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
-
 impl Config {
     /// Checks settings against each other.
     pub(crate) fn check(&self) -> Result<()> {
@@ -147,25 +144,6 @@ impl Config {
         Ok(())
     }
 
-    /// Permits tasks to fetch from this machine, if the deployment is a test server on this machine. `print-config`
-    /// shows the setting.
-    pub(crate) fn allow_local_deployment(worker: &mut WorkerConfig) {
-        let root_url = &worker.root_url;
-        let is_local = LOCAL_HOSTS.into_iter().any(|host| {
-            let rest = root_url.strip_prefix("http://");
-            let rest = rest.and_then(|rest| rest.strip_prefix(host));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-        });
-        if is_local {
-            for host in LOCAL_HOSTS.map(|host| host.parse().expect("a host")) {
-                // Not again if the file already has it, as one that was printed does.
-                if !worker.fetch.allowed_hosts.contains(&host) {
-                    worker.fetch.allowed_hosts.push(host);
-                }
-            }
-        }
-    }
-
     /// Returns whether worker-runner reads standard output, so that it may only contain messages.
     pub(crate) fn uses_worker_runner_output(&self) -> bool {
         self.has_shutdown_source(ShutdownConfig::WorkerRunner)
@@ -178,10 +156,6 @@ impl Config {
 
     /// Returns the identity of the worker in the worker manager.
     pub(crate) fn worker_name(&self) -> WorkerName {
-        WorkerName {
-            worker_pool_id: self.worker.task_queue_id.clone(),
-            worker_group: self.worker.worker_group.clone(),
-            worker_id: self.worker.worker_id.clone(),
-        }
+        self.worker.identity().into()
     }
 }

@@ -97,7 +97,7 @@ impl<C: DeserializeOwned + Serialize + JsonSchema + Default, F> TypedSection<C, 
         if let Some(web_hooks) = web_hooks {
             read.web_hooks = web_hooks;
         }
-        Config::allow_local_deployment(&mut read.worker);
+        read.worker.allow_local_deployment();
         Ok(read)
     }
 }

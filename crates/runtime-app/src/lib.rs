@@ -28,7 +28,7 @@
 //! | `completions SHELL` | prints a script that completes commands and options |
 //!
 //! The package also contains the program `taskcluster-dev`, a Taskcluster for one machine that keeps its state; see
-//! [`taskcluster_dev`].
+//! [`runtime_dev_server`].
 //!
 //! The configuration has the sections `worker`, `engine`, `webHooks` and `monitoring`, and the key `statusPort`. The
 //! program [defines](WorkerApp::engine) the type of the section `engine`, which is checked together with the others.
@@ -44,10 +44,7 @@ mod assembly;
 mod bootstrap;
 mod config;
 mod connect;
-mod definition;
-mod dev_server;
 mod engine_section;
-mod exports;
 mod hooks;
 mod local_tasks;
 mod machine_check;
@@ -59,11 +56,9 @@ mod progress;
 mod signals;
 mod sources;
 mod status;
-mod summary;
 #[cfg(unix)]
 mod systemd;
 mod worker_app;
 
-pub use dev_server::taskcluster_dev;
 pub use parts::AppParts;
 pub use worker_app::{NoEngine, WithEngine, WorkerApp};

@@ -11,6 +11,7 @@
 //! | export metrics and traces | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
 //! | set gauges of the machine and the process | `MachineGauges` (`system`) |
 //! | report errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or an [`IncidentQueue`] |
+//! | start all exports of a configuration | `Exports` (`otlp`, `sentry` and `taskcluster`) |
 //! | serve a status page and health checks | `status::StatusPage` (`status`) |
 //! | notify systemd of readiness and liveness | `Systemd` (`systemd`) |
 //!
@@ -52,6 +53,8 @@
 
 mod config;
 mod credential_redaction;
+#[cfg(all(feature = "otlp", feature = "sentry", feature = "taskcluster"))]
+mod exports;
 #[cfg(any(feature = "otlp", feature = "sentry", feature = "taskcluster"))]
 mod failure_log;
 mod fields;
@@ -85,6 +88,8 @@ mod worker_metrics_log;
 
 // The way through the crate for most users: configuration, log, metrics, reports.
 pub use config::{LogConfig, LogFormat, LogLevel, MonitoringConfig};
+#[cfg(all(feature = "otlp", feature = "sentry", feature = "taskcluster"))]
+pub use exports::{ExportError, Exports};
 pub use logs::{InstallError, LineFormat, LogBuilder, LogGuard, LogHandle, LogLayer, LogLevels};
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS_CONTENT_TYPE;

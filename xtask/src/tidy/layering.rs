@@ -65,13 +65,23 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("runtime-taskcluster-embedded", &["runtime-core"]),
     (
+        "runtime-dev-server",
+        &[
+            "runtime-core",
+            "runtime-client",
+            "runtime-http",
+            "runtime-taskcluster-embedded",
+            "runtime-worker",
+        ],
+    ),
+    (
         "runtime-app",
         &[
             "runtime-core",
             "runtime-client",
+            "runtime-dev-server",
             "runtime-fetcher",
             "runtime-gc",
-            "runtime-http",
             "runtime-monitoring",
             "runtime-taskcluster-embedded",
             "runtime-webhook",

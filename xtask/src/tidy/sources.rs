@@ -15,7 +15,11 @@ const HANDWRITTEN_ERRORS: &[&str] = &[
 ];
 
 /// The sources of complete programs.
-const APPLICATIONS: &[&str] = &["crates/runtime-app/src/", "crates/runtime/src/bin/"];
+const APPLICATIONS: &[&str] = &[
+    "crates/runtime-app/src/",
+    "crates/runtime-dev-server/src/",
+    "crates/runtime/src/bin/",
+];
 
 /// Calls that are reserved for applications, with the start of the paths of library sources that may use them.
 const APPLICATION_CALLS: &[(&str, &[&str])] = &[

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime_app::taskcluster_dev(std::env::args_os())
+    runtime_dev_server::taskcluster_dev(std::env::args_os())
 }

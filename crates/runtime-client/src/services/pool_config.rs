@@ -36,22 +36,31 @@ pub enum PoolConfigError {
     },
 }
 
-/// Returns the settings for an implementation in the `workerConfig` of a registration.
+/// Returns the settings for a program, such as `my-worker`, in the `workerConfig` of a registration.
 ///
-/// It has the form `{"<implementation>": {"config": …}}`, as for worker-runner, or is the settings themselves.
+/// It has the form `{"myWorker": {"config": …}}`, as for worker-runner, or is the settings themselves.
 ///
 /// # Errors
 ///
 /// A [`PoolConfigError`] if the settings are not an object, or contain files.
 pub fn worker_config_for(
-    implementation: &str,
+    program: &str,
     mut worker_config: Value,
 ) -> Result<Value, PoolConfigError> {
     let place = "the `workerConfig` of the worker pool";
-    match worker_config.get_mut(implementation) {
+    match worker_config.get_mut(camel_case(program)) {
         Some(section @ Value::Object(_)) => unwrap_config(section.take(), place),
         _ => unwrap_config(worker_config, place),
     }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split(['-', '_']).filter(|part| !part.is_empty());
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (initial, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+        name + &initial.to_uppercase() + rest
+    })
 }
 
 impl Client {

@@ -3,7 +3,7 @@
 use http::Method;
 use jiff::Timestamp;
 use runtime_core::clock::deserialize_timestamp;
-use runtime_core::{ApiError, Credentials};
+use runtime_core::{ApiError, Credentials, WorkerIdentity};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,16 @@ pub struct WorkerName {
     pub worker_group: String,
     /// The id within the group.
     pub worker_id: String,
+}
+
+impl From<WorkerIdentity> for WorkerName {
+    fn from(identity: WorkerIdentity) -> Self {
+        Self {
+            worker_pool_id: identity.task_queue_id,
+            worker_group: identity.worker_group,
+            worker_id: identity.worker_id,
+        }
+    }
 }
 
 /// The result of registering a worker.

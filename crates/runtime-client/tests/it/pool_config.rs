@@ -21,10 +21,12 @@ async fn pool_secret(value: Option<Value>) -> Result<Option<Value>, PoolConfigEr
 }
 
 #[test]
-fn section_of_the_implementation_is_used() {
+fn section_of_the_program_is_used() {
     let wrapped = json!({ "myWorker": { "config": { "a": 1 }, "files": [] }, "other": 2 });
-    let config = worker_config_for("myWorker", wrapped).expect("valid");
-    assert_eq!(config, json!({ "a": 1 }));
+    for program in ["my-worker", "my_worker", "myWorker"] {
+        let config = worker_config_for(program, wrapped.clone()).expect("valid");
+        assert_eq!(config, json!({ "a": 1 }), "{program}");
+    }
 }
 
 #[test]

@@ -22,6 +22,10 @@ use crate::worker::{
     DEFAULT_MAX_CONSECUTIVE_INTERNAL_ERRORS, DEFAULT_OUTPUT_LIMIT, MAX_OUTPUT_TAIL, WorkerBuilder,
 };
 
+/// The hosts of a deployment on this machine.
+#[cfg(feature = "mounts")]
+const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
 /// The identity, resources and behaviour of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -121,6 +125,24 @@ impl WorkerConfig {
             task_queue_id: self.task_queue_id.clone(),
             worker_group: self.worker_group.clone(),
             worker_id: self.worker_id.clone(),
+        }
+    }
+
+    /// Lets tasks fetch from this machine if the deployment is a test server on it.
+    #[cfg(feature = "mounts")]
+    pub fn allow_local_deployment(&mut self) {
+        let is_local = LOCAL_HOSTS.into_iter().any(|host| {
+            let rest = self.root_url.strip_prefix("http://");
+            let rest = rest.and_then(|rest| rest.strip_prefix(host));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        });
+        if is_local {
+            for host in LOCAL_HOSTS.map(|host| host.parse().expect("a host")) {
+                // Not again if the configuration already has it, as one that was printed does.
+                if !self.fetch.allowed_hosts.contains(&host) {
+                    self.fetch.allowed_hosts.push(host);
+                }
+            }
         }
     }
 

@@ -1,9 +1,5 @@
 //! The program `taskcluster-dev`: an embedded Taskcluster that keeps its state, and commands for tasks.
 
-mod args;
-mod log;
-mod tasks;
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,9 +11,10 @@ use runtime_taskcluster_embedded::Taskcluster;
 use runtime_worker::ShutdownSignals;
 use tokio::runtime::Runtime;
 
-use self::args::{Arguments, Command, ServerArgs, TasksCommand};
-use self::tasks::Deployment;
+use crate::args::{Arguments, Command, ServerArgs, TasksCommand};
+use crate::environment::client_variables;
 use crate::output;
+use crate::tasks::Deployment;
 
 /// Runs the program `taskcluster-dev` with the given arguments, and returns its exit code. The first argument, the
 /// program's name, is ignored.
@@ -68,7 +65,7 @@ async fn serve(args: &ServerArgs) -> Result<()> {
         builder = builder.data_dir(folder);
     }
     let taskcluster = builder.start().await?;
-    output::result(variables(&taskcluster))?;
+    output::result(client_variables(&taskcluster))?;
     output::error_line(format_args!("page: {}/", taskcluster.root_url()));
     if args.data.is_none() {
         output::error_line("the state is lost when the program ends; --data DIR keeps it");
@@ -76,17 +73,4 @@ async fn serve(args: &ServerArgs) -> Result<()> {
     signals.next().await;
     taskcluster.stop().await;
     Ok(())
-}
-
-/// Returns shell commands that export the variables for clients, with credentials that have all scopes.
-pub(crate) fn variables(taskcluster: &Taskcluster) -> String {
-    let credentials = taskcluster.credentials();
-    format!(
-        "export TASKCLUSTER_ROOT_URL={}\n\
-         export TASKCLUSTER_CLIENT_ID={}\n\
-         export TASKCLUSTER_ACCESS_TOKEN={}",
-        taskcluster.root_url(),
-        credentials.client_id,
-        credentials.secrets().next().unwrap_or_default(),
-    )
 }

@@ -9,9 +9,9 @@ use runtime_client::{Client, TaskclusterDeployment};
 use runtime_core::queue::{Queue as _, TaskState, TaskStatus};
 use runtime_core::{CredentialsWatch, TaskId};
 
-use super::log::LogReader;
-use crate::account::environment_credentials;
-use crate::definition::{Definition, TaskTarget};
+use crate::definition_file::{DefinitionFile, TaskTarget};
+use crate::environment::environment_credentials;
+use crate::log::LogReader;
 use crate::output;
 
 /// The interval at which a followed task is polled.
@@ -20,13 +20,13 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const LOG_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A deployment, with the credentials of the user.
-pub(super) struct Deployment {
+pub(crate) struct Deployment {
     root_url: String,
     client: Client,
 }
 
 impl Deployment {
-    pub(super) fn from_environment() -> Result<Self> {
+    pub(crate) fn from_environment() -> Result<Self> {
         let root_url = std::env::var("TASKCLUSTER_ROOT_URL")
             .context("set TASKCLUSTER_ROOT_URL to the root URL that the server printed")?;
         let credentials = environment_credentials()
@@ -36,22 +36,22 @@ impl Deployment {
         Ok(Self { root_url, client })
     }
 
-    pub(super) async fn create(&self, files: &[PathBuf], follow: bool) -> Result<ExitCode> {
+    pub(crate) async fn create(&self, files: &[PathBuf], follow: bool) -> Result<ExitCode> {
         let target = TaskTarget {
             root_url: &self.root_url,
             task_queue_id: None,
         };
-        let definitions = files.iter().map(|file| Definition::read(file, &target));
+        let definitions = files.iter().map(|file| DefinitionFile::read(file, target));
         // All files are read first, so that a mistake in the last one creates nothing.
-        let definitions = definitions.collect::<Result<Vec<_>>>()?;
-        for Definition {
+        let definitions = definitions.collect::<Result<Vec<_>, _>>()?;
+        for DefinitionFile {
             name,
             task_id,
-            task,
+            definition,
             ..
         } in &definitions
         {
-            let created = self.client.create_task(task_id, task).await;
+            let created = self.client.create_task(task_id, definition).await;
             created.with_context(|| format!("cannot create `{name}`"))?;
             let root_url = self.root_url.trim_end_matches('/');
             output::result(format_args!("{task_id} {root_url}/tasks/{task_id}"))?;
@@ -72,7 +72,7 @@ impl Deployment {
     }
 
     /// Prints the log of the last run. The exit code is 0 if the task has completed, otherwise 1.
-    pub(super) async fn log(&self, task_id: &TaskId, follow: bool) -> Result<ExitCode> {
+    pub(crate) async fn log(&self, task_id: &TaskId, follow: bool) -> Result<ExitCode> {
         let (mut log, mut run_id) = (LogReader::new(self.client.clone(), task_id)?, 0);
         loop {
             let status = self.client.status(task_id).await?;

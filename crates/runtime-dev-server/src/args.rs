@@ -23,39 +23,39 @@ The commands `tasks` also work with a real deployment: set the variables to its 
 /// A Taskcluster for one machine: queue, index, artifacts, secrets, clients and worker pools, with its state in a folder.
 #[derive(Debug, Parser)]
 #[command(name = "taskcluster-dev", version, after_help = NOTES, args_conflicts_with_subcommands = true)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(super) server: ServerArgs,
+    pub(crate) server: ServerArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ServerArgs {
+pub(crate) struct ServerArgs {
     /// The folder with the state, which is created if necessary. By default, the state is lost when the program ends.
     #[arg(long, value_name = "DIR")]
-    pub(super) data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
 
     /// The port to listen on; 0 selects a free one. After a restart, use the same port so that workers can continue.
     #[arg(long, default_value_t = 8640)]
-    pub(super) port: u16,
+    pub(crate) port: u16,
 
     /// The address to listen on, which is part of the root URL. Everyone who can connect to it has full access.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    pub(super) address: IpAddr,
+    pub(crate) address: IpAddr,
 
     /// The time that `claimWork` waits for a task, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    pub(super) long_poll: u64,
+    pub(crate) long_poll: u64,
 
     /// The lifetime of a claim, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
-    pub(super) claim_timeout: u64,
+    pub(crate) claim_timeout: u64,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Create tasks and read their logs, here or on a real deployment.
     ///
     /// Uses the variables TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN, and
@@ -67,7 +67,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum TasksCommand {
+pub(crate) enum TasksCommand {
     /// Create tasks, and print the id and the page of each.
     Create {
         /// Task definitions (YAML or JSON). All fields except `payload` and `taskQueueId` have defaults.

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const COMPLETE_LOG: &str = "public/logs/live_backing.log";
 
 /// Prints the log of a run. The log may be read several times, but each byte is printed once.
-pub(super) struct LogReader {
+pub(crate) struct LogReader {
     client: Client,
     http: reqwest::Client,
     task_id: TaskId,
@@ -29,7 +29,7 @@ pub(super) struct LogReader {
 }
 
 impl LogReader {
-    pub(super) fn new(client: Client, task_id: &TaskId) -> Result<Self> {
+    pub(crate) fn new(client: Client, task_id: &TaskId) -> Result<Self> {
         let http = client_builder(tls_config(&[])?, "taskcluster-dev");
         let http = http.connect_timeout(CONNECT_TIMEOUT).build()?;
         Ok(Self {
@@ -41,17 +41,17 @@ impl LogReader {
     }
 
     /// Starts with the log of another run.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.output = RestWriter::default();
     }
 
     /// Prints the rest of the live log, until it ends.
-    pub(super) async fn print_live(&mut self, run_id: u32) -> Result<()> {
+    pub(crate) async fn print_live(&mut self, run_id: u32) -> Result<()> {
         self.print(run_id, LIVE_LOG).await
     }
 
     /// Prints the rest of the complete log.
-    pub(super) async fn print_final(&mut self, run_id: u32) -> Result<()> {
+    pub(crate) async fn print_final(&mut self, run_id: u32) -> Result<()> {
         match self.print(run_id, COMPLETE_LOG).await {
             Err(error) if !self.is_output_closed() => {
                 // Another worker may have its log under the other name only.
@@ -62,7 +62,7 @@ impl LogReader {
     }
 
     /// Returns whether the output is closed, such as a pipe whose reader has ended.
-    pub(super) fn is_output_closed(&self) -> bool {
+    pub(crate) fn is_output_closed(&self) -> bool {
         self.output.is_closed
     }
 
@@ -70,7 +70,7 @@ impl LogReader {
         let url = self.url(run_id, name).await?;
         let request = self.http.get(&url).header(ACCEPT_ENCODING, "gzip");
         let mut response = request.send().await?;
-        // Redirects are not followed, and their text is no log.
+        // Redirects are not followed, and their text is not a log.
         ensure!(
             response.status().is_success(),
             "the store responded with status {}",
