@@ -191,6 +191,11 @@ fn run(program: &Program, arguments: Arguments) -> Result<ExitCode> {
 
 async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode> {
     let Some(command) = arguments.command else {
+        let mut files = arguments.tasks.definitions.iter();
+        if let Some(missing) = files.find(|file| !file.exists()) {
+            let missing = missing.display();
+            anyhow::bail!("`{missing}` is neither a command nor a task definition; see --help");
+        }
         return run_tasks(program, &arguments.tasks).await;
     };
     match command {

@@ -178,6 +178,10 @@ fn command_line_is_that_of_the_program() {
         text.contains("missing task definition or command"),
         "{text}"
     );
+    let (output, text) = run(greeter(&folder).arg("runn"));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let expected = "`runn` is neither a command nor a task definition; see --help";
+    assert!(text.contains(expected), "{text}");
     let (output, text) = run(greeter(&folder).arg("run"));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(

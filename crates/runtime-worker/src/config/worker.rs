@@ -32,7 +32,7 @@ const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 #[non_exhaustive]
 pub struct WorkerConfig {
     /// The root URL of the deployment, such as `https://tc.example.com`.
-    #[schemars(example = "https://tc.example.com")]
+    #[schemars(regex(pattern = "^https?://[^/]"), example = "https://tc.example.com")]
     pub root_url: String,
     /// The task queue to claim from: `<provisionerId>/<workerType>`.
     #[schemars(regex(pattern = "^[^/]{1,38}/[^/]{1,38}$"), example = "proj/linux")]

@@ -201,6 +201,15 @@ fn worker_id_has_the_characters_of_the_queue() {
     assert!(problems[0].starts_with("`workerId`: "), "{problems:?}");
 }
 
+#[test]
+fn root_url_is_absolute() {
+    for wrong in ["tc.example.com", "https://", "ftp://tc.example.com"] {
+        let problems = problems(|config| config["rootUrl"] = json!(wrong));
+        let expected = "`rootUrl`: does not match its description: The root URL of the deployment";
+        assert!(problems[0].starts_with(expected), "{wrong}: {problems:?}");
+    }
+}
+
 /// A tagged enum.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "camelCase")]
