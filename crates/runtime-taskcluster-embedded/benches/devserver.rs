@@ -45,6 +45,10 @@ fn main() -> ExitCode {
             .bar(AtMost(1_000.0))
             .ours(|| started(&folder).0);
         bench
+            .case("journal of 1000 artifacts of a task", "bytes each")
+            .bar(AtMost(500.0))
+            .ours(|| runtime.block_on(bytes_per_artifact(1_000)));
+        bench
             .case("memory with finished tasks", "MiB")
             .bar(AtMost(300.0))
             .ours(|| started(&folder).1);
@@ -71,6 +75,25 @@ fn started(folder: &TempDir) -> (f64, f64) {
     let (millis, mebibytes) = text.trim().split_once(' ').expect("two numbers");
     let number = |text: &str| text.parse().expect("a number");
     (number(millis), number(mebibytes))
+}
+
+/// Returns the growth of the journal for each artifact of one task.
+async fn bytes_per_artifact(artifacts: u32) -> f64 {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let taskcluster = start(Some(folder.path())).await;
+    let task_id = create(&taskcluster, json!({}));
+    let (_, worker) = Client::root(&taskcluster).claim_one().await;
+    let journal = folder.path().join("journal");
+    let len = || std::fs::metadata(&journal).expect("a file").len() as f64;
+    let before = len();
+    let expires = later(&taskcluster, std::time::Duration::from_secs(3600));
+    let artifact = json!({ "storageType": "s3", "contentType": "text/plain", "expires": expires });
+    for n in 0..artifacts {
+        let name = format!("public/build/part-{n}.o");
+        let declared = worker.artifact(&task_id, &name, artifact.clone()).await;
+        assert_eq!(declared.status, 200, "{:?}", declared.body);
+    }
+    (len() - before) / f64::from(artifacts)
 }
 
 async fn start(folder: Option<&Path>) -> Taskcluster {

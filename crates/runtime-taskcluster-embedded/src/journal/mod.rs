@@ -19,8 +19,10 @@ pub(crate) use self::read::{DamagedJournal, Entry};
 
 /// The name of the file in the data folder.
 pub(crate) const JOURNAL_FILE: &str = "journal";
+/// The first line of the file, without its version.
+const HEADER_START: &[u8] = b"embedded Taskcluster journal ";
 /// The first line of the file.
-const HEADER: &[u8] = b"embedded Taskcluster journal 1\n";
+const HEADER: &[u8] = b"embedded Taskcluster journal 2\n";
 /// The size of the buffer for reads of the whole file, in bytes.
 const READ_BUFFER_SIZE: usize = 256 * 1024;
 /// The minimum growth since the last rewrite for another rewrite, in bytes.
@@ -31,6 +33,8 @@ const MIN_GROWTH: u64 = 16 * 1024 * 1024;
 pub(crate) enum OpenJournalError {
     #[error("another server uses the folder")]
     InUse,
+    #[error("the state has format {0}")]
+    OtherFormat(String),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

@@ -7,7 +7,7 @@ use std::str;
 use flate2::Crc;
 
 use super::batch::{COMMIT_START, MAX_LINE_LEN, Span, checksum_text};
-use super::{HEADER, OpenJournalError};
+use super::{HEADER, HEADER_START, OpenJournalError};
 
 /// A damaged journal.
 #[derive(Debug, thiserror::Error)]
@@ -145,13 +145,22 @@ fn next_line(
     Ok(len > 0 && lines.ends_with(b"\n"))
 }
 
-fn check_header(line: &[u8]) -> Result<(), DamagedJournal> {
+fn check_header(line: &[u8]) -> Result<(), OpenJournalError> {
     if line == HEADER {
         return Ok(());
     }
+    // The end of the line is missing if the server was killed at once.
+    let version = line.strip_prefix(HEADER_START).map(<[u8]>::trim_ascii_end);
+    if let Some(version) = version
+        && !version.is_empty()
+        && version.iter().all(u8::is_ascii_digit)
+    {
+        let version = String::from_utf8_lossy(version).into_owned();
+        return Err(OpenJournalError::OtherFormat(version));
+    }
     let expected = String::from_utf8_lossy(HEADER);
     let problem = format!("the first line is not `{}`", expected.trim_end());
-    Err(DamagedJournal::new(0, problem))
+    Err(DamagedJournal::new(0, problem).into())
 }
 
 /// Splits a record into table and key, and the value.

@@ -31,8 +31,9 @@ impl TaskView {
         context.read(|state| {
             let task = state.tasks.get(task_id).ok()??;
             let artifacts = task.runs.iter().flat_map(|run| {
-                let artifacts = run.artifacts.values();
-                artifacts.map(|artifact| (run.status.run_id, artifact.clone()))
+                let run_id = run.status.run_id;
+                let artifacts = state.artifacts.of_run(task_id, run_id);
+                artifacts.map(move |artifact| (run_id, artifact.clone()))
             });
             Some(Self {
                 status: task.status(),

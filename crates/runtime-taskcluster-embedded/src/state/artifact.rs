@@ -103,20 +103,6 @@ impl DeclaredArtifact {
         }
     }
 
-    /// Returns the size of its texts in bytes.
-    pub(super) fn text_size(&self) -> usize {
-        let of_kind = match &self.kind {
-            ArtifactKind::S3 => 0,
-            ArtifactKind::Object {
-                upload_id: text, ..
-            }
-            | ArtifactKind::Reference { url: text }
-            | ArtifactKind::Link { artifact: text } => text.len(),
-            ArtifactKind::Error { reason, message } => reason.len() + message.len(),
-        };
-        self.name.len() + self.content_type.len() + of_kind
-    }
-
     /// Returns whether a second declaration of the same name is allowed.
     ///
     /// An equal declaration is, since workers retry, and it may extend the expiry. The URL of a

@@ -1,6 +1,7 @@
 //! The state of all services, protected by one lock.
 
 pub(crate) mod artifact;
+mod artifacts;
 pub(crate) mod blobs;
 mod claim;
 pub(crate) mod clients;
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 pub(crate) use self::claim::{ClaimRequest, ClaimedRun};
 pub(crate) use self::resolve::Resolution;
 
+use self::artifacts::Artifacts;
 use self::blobs::BlobStore;
 use self::clients::Clients;
 use self::groups::Group;
@@ -55,6 +57,7 @@ use crate::slugid::token;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tasks: Tasks,
+    pub(crate) artifacts: Artifacts,
     /// By task queue id.
     pub(crate) queues: HashMap<String, PendingQueue>,
     /// By task group id.
@@ -96,6 +99,7 @@ impl State {
     fn empty(resolver_delay: Duration) -> Self {
         Self {
             tasks: Tasks::default(),
+            artifacts: Artifacts(Table::new("artifact")),
             queues: HashMap::new(),
             groups: HashMap::new(),
             sealed_groups: Table::new("sealed-group"),

@@ -137,9 +137,10 @@ impl State {
         Ok(())
     }
 
-    fn tables(&mut self) -> [&mut dyn Stored; 13] {
+    fn tables(&mut self) -> [&mut dyn Stored; 14] {
         [
             &mut self.tasks,
+            &mut self.artifacts.0,
             &mut self.sealed_groups,
             &mut self.workers.0,
             &mut self.index.0,

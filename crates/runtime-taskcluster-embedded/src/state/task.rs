@@ -1,6 +1,6 @@
 //! Tasks, runs and their status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +8,6 @@ use runtime_core::queue::TaskState;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::artifact::DeclaredArtifact;
 use super::pending::PendingKey;
 use super::timers::TimerKey;
 use crate::definition::{Definition, Requires};
@@ -169,7 +168,7 @@ fn optional_reason<'de, D: Deserializer<'de>>(
     reason(deserializer).map(Some)
 }
 
-/// A run, with its artifacts and its keys in the pending queue and the timers.
+/// A run, with its keys in the pending queue and the timers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) status: RunSnapshot,
@@ -178,8 +177,6 @@ pub(crate) struct Run {
     /// `Some` while the run is running.
     #[serde(skip)]
     pub(super) claim_timer: Option<TimerKey>,
-    /// By name.
-    pub(crate) artifacts: BTreeMap<String, DeclaredArtifact>,
 }
 
 impl Run {
@@ -200,7 +197,6 @@ impl Run {
             status,
             pending: None,
             claim_timer: None,
-            artifacts: BTreeMap::new(),
         }
     }
 
@@ -211,7 +207,7 @@ impl Run {
     }
 }
 
-/// A task with its runs and artifacts.
+/// A task with its runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) id: Arc<str>,
@@ -241,12 +237,6 @@ impl Task {
     /// Returns whether `run_id` is the last run.
     pub(super) fn is_last(&self, run_id: u32) -> bool {
         self.runs.len() == run_id as usize + 1
-    }
-
-    /// Returns the artifacts of a run, by name.
-    pub(crate) fn artifacts_of(&self, run_id: u32) -> impl Iterator<Item = &DeclaredArtifact> {
-        let run = self.run(run_id).into_iter();
-        run.flat_map(|run| run.artifacts.values())
     }
 
     pub(crate) fn status(&self) -> TaskSnapshot {

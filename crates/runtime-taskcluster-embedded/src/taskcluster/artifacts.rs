@@ -96,8 +96,10 @@ impl Taskcluster {
         task_id: &str,
         run_id: u32,
     ) -> Result<Vec<DeclaredArtifact>, RequestError> {
-        self.context
-            .read(|state| Ok(state.task(task_id)?.artifacts_of(run_id).cloned().collect()))
+        self.context.read(|state| {
+            state.task(task_id)?;
+            Ok(state.artifacts.of_run(task_id, run_id).cloned().collect())
+        })
     }
 
     /// Returns the URL that redirects to an artifact. Private artifacts require a signed request.

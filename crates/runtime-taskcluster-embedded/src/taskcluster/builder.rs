@@ -43,6 +43,18 @@ pub enum StartError {
         path: PathBuf,
     },
 
+    /// Another version of this crate has written the state.
+    #[error(
+        "the state in `{}` has the format {format} of another version; use the version that wrote it, or choose another folder",
+        path.display()
+    )]
+    OtherFormat {
+        /// The file with the state.
+        path: PathBuf,
+        /// The number of its format.
+        format: String,
+    },
+
     /// The stored state is damaged.
     #[error(
         "the state in `{}` is damaged at byte {offset}: {problem}; restore the file, or remove it to start with an empty state",
@@ -177,7 +189,7 @@ impl TaskclusterBuilder {
     /// # Errors
     ///
     /// Fails if the port is in use, if the folder cannot be opened or another server uses it, and if the stored state
-    /// is damaged.
+    /// is damaged or of another version.
     ///
     /// # Cancel safety
     ///
@@ -221,6 +233,10 @@ impl StartError {
     fn from_journal(folder: PathBuf, error: OpenJournalError) -> Self {
         match error {
             OpenJournalError::InUse => Self::InUse { path: folder },
+            OpenJournalError::OtherFormat(format) => Self::OtherFormat {
+                path: folder.join(JOURNAL_FILE),
+                format,
+            },
             OpenJournalError::Io(source) => Self::Folder {
                 path: folder,
                 source,

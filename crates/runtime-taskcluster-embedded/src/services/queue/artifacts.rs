@@ -59,10 +59,10 @@ fn create_artifact(context: &ServerContext, call: &Call) -> ApiResult {
             let started = state.objects.start(&name, &object, &Value::Null);
             started.map_err(|_| RequestError::internal())?;
         }
-        find_task(state.tasks.get(task_id))?.check_earlier_artifact(run_id, &artifact)?;
-        // Not before the checks: a task that may change is written to the journal.
-        let task = find_task(state.tasks.get_mut(task_id))?;
-        let stored = task.declare_artifact(run_id, artifact)?;
+        let artifacts = &mut state.artifacts;
+        artifacts.check_earlier(task_id, run_id, &artifact)?;
+        // Not before the checks: an artifact that may change is written to the journal.
+        let stored = artifacts.declare(task_id, run_id, artifact);
         Ok::<_, RequestError>((stored, project, worker))
     })?;
     Reply::json(&match &stored.kind {
@@ -199,11 +199,7 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
     let object = object_name(task_id, run_id, name);
     context.update(|state| {
         let uploaded = state.objects.is_finished(&object);
-        let task = state
-            .tasks
-            .get(task_id)?
-            .ok_or_else(|| unknown_artifact(call))?;
-        let artifact = task.run(run_id).and_then(|run| run.artifacts.get(name));
+        let artifact = state.artifacts.get(task_id, run_id, name);
         let artifact = artifact.ok_or_else(|| unknown_artifact(call))?;
         let has_length = artifact.content_length.is_some();
         let ArtifactKind::Object {
@@ -223,9 +219,9 @@ fn finish_artifact(context: &ServerContext, call: &Call) -> ApiResult {
                 "Object storing artifact data does not exist",
             ));
         }
-        // Not before the checks: a task that may change is written to the journal.
-        if !*finished && let Some(task) = state.tasks.get_mut(task_id)? {
-            task.finish_artifact(run_id, name);
+        // Not before the checks: an artifact that may change is written to the journal.
+        if !*finished {
+            state.artifacts.finish(task_id, run_id, name);
         }
         if has_length {
             // The real queue then publishes a message whose schema does not allow a length.

@@ -7,7 +7,7 @@ use http::header::{HeaderName, LOCATION};
 use serde_json::{Value, json};
 
 use super::artifacts::object_name;
-use super::found_artifact::{FoundArtifact, artifact_not_found, latest_run, visible_artifact};
+use super::found_artifact::{FoundArtifact, artifact_not_found, latest_run};
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::{IssuingService, ServerContext};
 use crate::error::RequestError;
@@ -139,7 +139,9 @@ fn artifact_info(context: &ServerContext, call: &Call) -> ApiResult {
     require_list(call)?;
     let entry = context.read(|state| {
         let (task, run_id) = listed_run(state, call)?;
-        let artifact = visible_artifact(&task, run_id, call.param("name"));
+        let artifact = state
+            .artifacts
+            .visible(&task.id, run_id, call.param("name"));
         artifact
             .map(DeclaredArtifact::entry)
             .ok_or_else(artifact_not_found)
@@ -153,7 +155,7 @@ fn list_artifacts(context: &ServerContext, call: &Call) -> ApiResult {
         let (task, run_id) = listed_run(state, call)?;
         task.run(run_id)
             .ok_or_else(|| RequestError::not_found("Run not found"))?;
-        let artifacts = task.artifacts_of(run_id);
+        let artifacts = state.artifacts.of_run(&task.id, run_id);
         let visible = artifacts.filter(|artifact| artifact.is_visible());
         Ok::<_, RequestError>(call.page(visible.map(DeclaredArtifact::entry)))
     })?;

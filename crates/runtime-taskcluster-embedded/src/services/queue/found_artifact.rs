@@ -88,14 +88,12 @@ impl FoundArtifact {
         run_id: Option<u32>,
         name: &str,
     ) -> Result<Self, RequestError> {
-        let task = state.tasks.get(task_id)?;
-        let run_id = match (run_id, &task) {
-            (Some(run_id), _) => run_id,
-            (None, None) => return Err(RequestError::not_found("Task not found")),
-            (None, Some(task)) => latest_run(task)?,
+        let latest = || {
+            let task = state.tasks.get(task_id)?;
+            latest_run(&*task.ok_or_else(|| RequestError::not_found("Task not found"))?)
         };
-        let artifact = task.as_ref();
-        let artifact = artifact.and_then(|task| visible_artifact(task, run_id, name));
+        let run_id = run_id.map_or_else(latest, Ok)?;
+        let artifact = state.artifacts.visible(task_id, run_id, name);
         Ok(Self {
             task_id: task_id.to_owned(),
             run_id,
@@ -106,16 +104,6 @@ impl FoundArtifact {
 
 pub(super) fn artifact_not_found() -> RequestError {
     RequestError::not_found("Artifact not found")
-}
-
-/// Returns an artifact, unless its upload is unfinished.
-pub(super) fn visible_artifact<'a>(
-    task: &'a Task,
-    run_id: u32,
-    name: &str,
-) -> Option<&'a DeclaredArtifact> {
-    let artifact = task.run(run_id)?.artifacts.get(name);
-    artifact.filter(|artifact| artifact.is_visible())
 }
 
 /// Returns the id of the latest run.

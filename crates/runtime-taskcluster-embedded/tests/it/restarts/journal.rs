@@ -66,17 +66,19 @@ async fn damaged_record_is_an_error() {
 #[tokio::test]
 async fn foreign_file_is_not_changed() {
     let folder = folder();
-    for text in [
-        "notes of somebody\n",
-        "notes",
-        "embedded Taskcluster journal 2",
+    let foreign = "damaged at byte 0: the first line is not";
+    let other_version =
+        "of another version; use the version that wrote it, or choose another folder";
+    for (text, expected) in [
+        ("notes of somebody\n", foreign),
+        ("notes", foreign),
+        ("embedded Taskcluster journal two\n", foreign),
+        ("embedded Taskcluster journal 1\n", other_version),
+        ("embedded Taskcluster journal 30", other_version),
     ] {
         fs::write(journal(&folder), text).unwrap();
         let error = start_error(folder.path()).await;
-        assert!(
-            error.contains("damaged at byte 0: the first line is not"),
-            "{error}"
-        );
+        assert!(error.contains(expected), "{error}");
         assert_eq!(fs::read_to_string(journal(&folder)).unwrap(), text);
     }
     fs::write(journal(&folder), "embedded Taskc").unwrap();

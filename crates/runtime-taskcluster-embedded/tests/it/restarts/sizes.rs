@@ -5,40 +5,32 @@ use std::fs;
 use serde_json::json;
 
 use super::{folder, restart, start};
-use crate::support::artifacts::{HOUR, s3};
-use crate::support::{Client, create, later};
+use crate::support::artifacts::s3;
+use crate::support::{Client, create};
 
 #[tokio::test]
-async fn too_large_artifacts_are_refused() {
+async fn each_artifact_of_a_task_costs_the_same() {
+    const HALF: u64 = 100;
     let folder = folder();
     let taskcluster = start(&folder).await;
     let task_id = create(&taskcluster, json!({}));
     let (_, worker) = Client::root(&taskcluster).claim_one().await;
-    let reference = |len: usize| {
-        let url = format!("https://example.com/{}", "x".repeat(len));
-        json!({
-            "storageType": "reference", "contentType": "text/plain", "url": url,
-            "expires": later(&taskcluster, HOUR),
-        })
-    };
-    const LARGE: usize = 9 * 1024 * 1024;
-    let first = worker
-        .artifact(&task_id, "public/a", reference(LARGE))
-        .await;
-    assert_eq!(first.status, 200, "{}", first.message());
-    let second = worker
-        .artifact(&task_id, "public/b", reference(LARGE))
-        .await;
-    assert_eq!(second.status, 400, "{}", second.message());
-    // The size of the replaced one does not count.
-    let replaced = worker
-        .artifact(&task_id, "public/a", reference(LARGE + 1))
-        .await;
-    assert_eq!(replaced.status, 200, "{}", replaced.message());
-    let small = worker.artifact(&task_id, "public/c", reference(1)).await;
-    assert_eq!(small.status, 200, "{}", small.message());
+    let len = || fs::metadata(folder.path().join("journal")).unwrap().len();
+    let (artifact, mut lens) = (s3(&taskcluster), vec![len()]);
+    for n in 0..2 * HALF {
+        let name = format!("public/{n:04}");
+        let declared = worker.artifact(&task_id, &name, artifact.clone()).await;
+        assert_eq!(declared.status, 200, "{}", declared.message());
+        if (n + 1) % HALF == 0 {
+            lens.push(len());
+        }
+    }
+    assert_eq!(lens[1] - lens[0], lens[2] - lens[1], "{lens:?}");
     let taskcluster = restart(taskcluster, &folder).await;
-    assert_eq!(taskcluster.artifacts(&task_id, 0).unwrap().len(), 2);
+    let artifacts = taskcluster.artifacts(&task_id, 0).unwrap();
+    let names: Vec<_> = artifacts.iter().map(|it| it.name.clone()).collect();
+    let expected: Vec<_> = (0..2 * HALF).map(|n| format!("public/{n:04}")).collect();
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]
