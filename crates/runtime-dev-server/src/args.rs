@@ -56,13 +56,30 @@ pub(crate) struct ServerArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create tasks and read their logs, here or on a real deployment.
+    /// Create tasks, read their logs, cancel and repeat them, here or on a real deployment.
     ///
     /// Uses the variables TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN, and
     /// TASKCLUSTER_CERTIFICATE for temporary credentials.
     Tasks {
         #[command(subcommand)]
         command: TasksCommand,
+    },
+    /// Store secrets, here or on a real deployment. Uses the same variables as `tasks`.
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Create or replace a secret, which expires after a year.
+    Set {
+        /// The name, such as `worker-pool:demo/local`.
+        name: String,
+
+        /// A file with a map (YAML or JSON).
+        file: PathBuf,
     },
 }
 
@@ -86,6 +103,21 @@ pub(crate) enum TasksCommand {
         /// Wait for the run, and print the log while it is written, until the task is resolved.
         #[arg(long)]
         follow: bool,
+    },
+    /// Print the state of a task and its runs.
+    Status {
+        /// The id of the task.
+        task_id: TaskId,
+    },
+    /// Cancel a task, and print its state. A resolved task is not changed.
+    Cancel {
+        /// The id of the task.
+        task_id: TaskId,
+    },
+    /// Run a resolved task again, and print its state. A task that is not resolved is not changed.
+    Rerun {
+        /// The id of the task.
+        task_id: TaskId,
     },
 }
 

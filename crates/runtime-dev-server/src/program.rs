@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use runtime_core::ShutdownSource as _;
+use runtime_core::queue::Queue as _;
 use runtime_taskcluster_embedded::Taskcluster;
 use runtime_worker::ShutdownSignals;
 use tokio::runtime::Runtime;
 
-use crate::args::{Arguments, Command, ServerArgs, TasksCommand};
+use crate::args::{Arguments, Command, SecretsCommand, ServerArgs, TasksCommand};
 use crate::environment::client_variables;
 use crate::output;
 use crate::tasks::Deployment;
@@ -41,15 +42,32 @@ pub fn taskcluster_dev(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let Some(Command::Tasks { command }) = arguments.command else {
+    let Some(command) = arguments.command else {
         serve(&arguments.server).await?;
         return Ok(ExitCode::SUCCESS);
     };
     let deployment = Deployment::from_environment()?;
     match command {
-        TasksCommand::Create { files, follow } => deployment.create(&files, follow).await,
-        TasksCommand::Log { task_id, follow } => deployment.log(&task_id, follow).await,
+        Command::Tasks { command } => run_tasks(&deployment, command).await,
+        Command::Secrets { command } => {
+            let SecretsCommand::Set { name, file } = command;
+            deployment.set_secret(&name, &file).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+async fn run_tasks(deployment: &Deployment, command: TasksCommand) -> Result<ExitCode> {
+    let client = &deployment.client;
+    let status = match command {
+        TasksCommand::Create { files, follow } => return deployment.create(&files, follow).await,
+        TasksCommand::Log { task_id, follow } => return deployment.log(&task_id, follow).await,
+        TasksCommand::Status { task_id } => client.status(&task_id).await?,
+        TasksCommand::Cancel { task_id } => client.cancel_task(&task_id).await?,
+        TasksCommand::Rerun { task_id } => client.rerun_task(&task_id).await?,
+    };
+    deployment.print_status(&status)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the server until the first signal.

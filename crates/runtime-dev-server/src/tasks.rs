@@ -1,13 +1,15 @@
-//! Commands that create tasks and follow them.
+//! Commands that create tasks and follow them, and one that stores a secret.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use runtime_client::{Client, TaskclusterDeployment};
-use runtime_core::queue::{Queue as _, TaskState, TaskStatus};
-use runtime_core::{CredentialsWatch, TaskId};
+use runtime_client::{Client, ClientSettings, TaskclusterDeployment};
+use runtime_core::queue::{Queue as _, RunStatus, TaskState, TaskStatus};
+use runtime_core::{ApiError, Credentials, CredentialsWatch, TaskId, Timestamp};
+use runtime_worker::config::{self, Format};
+use serde_json::Value;
 
 use crate::definition_file::{DefinitionFile, TaskTarget};
 use crate::environment::environment_credentials;
@@ -16,13 +18,17 @@ use crate::output;
 
 /// The interval at which a followed task is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The time limit for the retries of a call: long enough for a restart of the server, and short enough for a wrong port.
+const RETRY_BUDGET: Duration = Duration::from_secs(15);
+/// The lifetime of a secret.
+const SECRET_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The time limit for receiving the end of a live log after its task is resolved.
 const LOG_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A deployment, with the credentials of the user.
 pub(crate) struct Deployment {
     root_url: String,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Deployment {
@@ -31,9 +37,48 @@ impl Deployment {
             .context("set TASKCLUSTER_ROOT_URL to the root URL that the server printed")?;
         let credentials = environment_credentials()
             .map_err(|name| anyhow!("set {name} to the value that the server printed"))?;
-        let deployment = TaskclusterDeployment::new(&root_url)?;
+        Self::new(root_url, credentials, RETRY_BUDGET)
+    }
+
+    fn new(root_url: String, credentials: Credentials, retry_budget: Duration) -> Result<Self> {
+        let mut settings = ClientSettings::default();
+        settings.retry.budget = retry_budget;
+        let deployment = TaskclusterDeployment::with_settings(&root_url, settings)?;
         let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
         Ok(Self { root_url, client })
+    }
+
+    /// Returns the page of a task.
+    fn page(&self, task_id: &TaskId) -> String {
+        format!("{}/tasks/{task_id}", self.root_url.trim_end_matches('/'))
+    }
+
+    /// Prints the id and the page of a task, and a line for the task and each run.
+    pub(crate) fn print_status(&self, status: &TaskStatus) -> Result<()> {
+        let task_id = &status.task_id;
+        output::result(format_args!("{task_id} {}", self.page(task_id)))?;
+        output::result(&status.state)?;
+        for run in &status.runs {
+            output::result(run_line(run))?;
+        }
+        Ok(())
+    }
+
+    /// Stores the content of a file as a secret.
+    pub(crate) async fn set_secret(&self, name: &str, file: &Path) -> Result<()> {
+        let path = file.display();
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read `{path}`"))?;
+        let value: Value = config::parse(&text, Format::Yaml)
+            .with_context(|| format!("`{path}` is not YAML or JSON"))?;
+        let Value::Object(value) = value else {
+            bail!("`{path}` has no map at its top level, which a secret needs");
+        };
+        let expires = Timestamp::now() + SECRET_LIFETIME;
+        let stored = self.client.set_secret(name, &value, expires).await;
+        stored.with_context(|| format!("cannot store the secret `{name}`"))?;
+        output::result(format_args!("secret `{name}` is stored until {expires}"))?;
+        Ok(())
     }
 
     pub(crate) async fn create(&self, files: &[PathBuf], follow: bool) -> Result<ExitCode> {
@@ -53,8 +98,7 @@ impl Deployment {
         {
             let created = self.client.create_task(task_id, definition).await;
             created.with_context(|| format!("cannot create `{name}`"))?;
-            let root_url = self.root_url.trim_end_matches('/');
-            output::result(format_args!("{task_id} {root_url}/tasks/{task_id}"))?;
+            output::result(format_args!("{task_id} {}", self.page(task_id)))?;
         }
         let mut code = ExitCode::SUCCESS;
         for definition in definitions.iter().filter(|_| follow) {
@@ -93,7 +137,10 @@ impl Deployment {
                 TaskState::Running => {
                     let printed = tokio::select! {
                         printed = log.print_live(run_id) => printed,
-                        () = self.resolved(task_id, run_id) => Ok(()),
+                        resolved = self.resolved(task_id, run_id) => {
+                            resolved?;
+                            Ok(())
+                        }
                     };
                     // The live log has ended, or cannot be read. The next status shows whether to continue.
                     if let Err(error) = printed
@@ -109,18 +156,31 @@ impl Deployment {
     }
 
     /// Waits until the run is resolved, and then for the end of its live log.
-    async fn resolved(&self, task_id: &TaskId, run_id: u32) {
+    ///
+    /// Fails if the queue does not respond: the worker may be gone as well, and a live log without an end is followed
+    /// forever.
+    async fn resolved(&self, task_id: &TaskId, run_id: u32) -> Result<(), ApiError> {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            // An error is transient, or the next call of the loop around returns it.
-            if let Ok(status) = self.client.status(task_id).await
-                && let Some(run) = status.runs.get(run_id as usize)
-                && run.state.is_resolved()
-            {
-                return tokio::time::sleep(LOG_END_TIMEOUT).await;
+            let status = self.client.status(task_id).await?;
+            let run = status.runs.get(run_id as usize);
+            if run.is_some_and(|run| run.state.is_resolved()) {
+                tokio::time::sleep(LOG_END_TIMEOUT).await;
+                return Ok(());
             }
         }
     }
+}
+
+fn run_line(run: &RunStatus) -> String {
+    let mut line = format!("run {}: {}", run.run_id, run.state);
+    if let (TaskState::Exception, Some(reason)) = (&run.state, &run.reason_resolved) {
+        line = format!("{line}/{reason}");
+    }
+    if let (Some(group), Some(id)) = (&run.worker_group, &run.worker_id) {
+        line = format!("{line}, worker {group}/{id}");
+    }
+    line
 }
 
 fn exit_code(task_id: &TaskId, status: &TaskStatus) -> ExitCode {
@@ -129,5 +189,64 @@ fn exit_code(task_id: &TaskId, status: &TaskStatus) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_core::Run;
+    use runtime_core::queue::{ArtifactRequest, ClaimWorkRequest};
+    use runtime_taskcluster_embedded::Taskcluster;
+    use serde_json::json;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn follow_ends_with_the_server() {
+        let taskcluster = Taskcluster::start().await.unwrap();
+        let task = json!({ "taskQueueId": "test/linux", "payload": {} });
+        let task_id: TaskId = taskcluster.create_task(task).unwrap().parse().unwrap();
+        let root_url = taskcluster.root_url().to_owned();
+        let deployment = Deployment::new(root_url, taskcluster.credentials(), Duration::ZERO);
+        let deployment = deployment.unwrap();
+        // A worker whose live log stays open and says nothing.
+        let live_log = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", live_log.local_addr().unwrap());
+        let request = ClaimWorkRequest {
+            worker_group: "group".to_owned(),
+            worker_id: "worker".to_owned(),
+            tasks: 1,
+        };
+        deployment
+            .client
+            .claim_work("test/linux", &request)
+            .await
+            .unwrap();
+        let run = Run {
+            task_id: task_id.clone(),
+            run_id: 0,
+        };
+        let reference = ArtifactRequest::Reference {
+            content_type: "text/plain".to_owned(),
+            url,
+            expires: Timestamp::now() + Duration::from_secs(60),
+        };
+        let name = "public/logs/live.log";
+        deployment
+            .client
+            .create_artifact(&run, name, &reference)
+            .await
+            .unwrap();
+        let lost = async {
+            let (mut connection, _) = live_log.accept().await.unwrap();
+            connection.read_u8().await.unwrap();
+            taskcluster.stop().await;
+            connection
+        };
+        let (followed, _connection) = tokio::join!(deployment.log(&task_id, true), lost);
+        let error = followed.unwrap_err().to_string();
+        assert!(error.contains("is the deployment reachable?"), "{error}");
     }
 }

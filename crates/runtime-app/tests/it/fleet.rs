@@ -9,7 +9,7 @@ use runtime_taskcluster_embedded::Taskcluster;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{config, file, folder, greeter, run};
+use crate::{Program, config, file, folder, greeter, run};
 
 const SECRET: &str = "a-secret-of-some-length";
 
@@ -271,7 +271,7 @@ async fn worker_runner_writes_layers() {
         .stdin(Stdio::piped())
         .stdout(Stdio::null());
     let task_id = fleet.create("world");
-    let mut child = command.spawn().expect("the example starts");
+    let mut child = Program::start(&mut command);
     let mut input = child.stdin.take().expect("a pipe");
     let welcome = r#"~{"type":"welcome","capabilities":["log","graceful-termination"]}"#;
     writeln!(input, "{welcome}").expect("the worker reads");

@@ -7,8 +7,9 @@ mod exports;
 mod fleet;
 mod stops;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,6 +30,43 @@ fn greeter(folder: &TempDir) -> Command {
     let mut command = Command::new(path);
     command.env("TMPDIR", folder.path()).stdin(Stdio::null());
     command
+}
+
+/// A running program, killed on drop: a failed assertion leaves no process behind.
+struct Program(Child);
+
+impl Program {
+    fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("the program starts"))
+    }
+
+    /// Kills the program, as `kill -9` does.
+    fn kill_and_wait(&mut self) {
+        self.kill().expect("a child can be killed");
+        self.wait().expect("a killed child ends");
+    }
+}
+
+impl Deref for Program {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail if the program has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn folder() -> TempDir {
@@ -256,11 +294,7 @@ fn dev_serves_other_clients_until_stopped() {
 
     let folder = folder();
     let mut command = greeter(&folder);
-    let mut child = command
-        .arg("dev")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
+    let mut child = Program::start(command.arg("dev").stdout(Stdio::piped()));
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut lines = lines.map(|line| line.expect("text"));
     assert!(lines.any(|line| line.starts_with("export TASKCLUSTER_ACCESS_TOKEN=")));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime_taskcluster_embedded::{Fault, FaultRule};
 use serde_json::json;
 
+use crate::Program;
 use crate::fleet::{Fleet, signal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -57,7 +58,7 @@ async fn needed_worker_does_not_stop_when_idle() {
     let nothing = Fault::Latency { millis: 0 };
     let asked = fleet.taskcluster.inject(FaultRule::new(method, nothing));
     let mut command = fleet.command("run");
-    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
+    let mut child = Program::start(command.stdout(Stdio::null()));
     for _ in 0..600 {
         if asked.hits() >= 2 {
             break;
@@ -88,7 +89,7 @@ async fn signal_ends_a_start_that_is_retried() {
         .taskcluster
         .inject(FaultRule::new("secrets.get", fault));
     let mut command = fleet.command("run");
-    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
+    let mut child = Program::start(command.stdout(Stdio::null()));
     for _ in 0..600 {
         if failed.hits() > 0 {
             break;
@@ -119,19 +120,10 @@ async fn systemd_is_notified() {
     command
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "1000000");
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    let _child = Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
     let mut message = [0; 64];
-    let received = ["READY=1", "WATCHDOG=1"].map(|expected| {
-        let len = socket.recv(&mut message);
-        len.map(|len| message[..len] == *expected.as_bytes())
-    });
-    child.kill().expect("a child can be killed");
-    child.wait().expect("a killed child ends");
-    for is_expected in received {
-        assert!(is_expected.expect("a message"));
+    for expected in ["READY=1", "WATCHDOG=1"] {
+        let len = socket.recv(&mut message).expect("a message");
+        assert_eq!(message[..len], *expected.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that create and cancel tasks.
+//! Calls that create, cancel and repeat tasks.
 
 use http::Method;
 use runtime_core::queue::{TaskDefinition, TaskStatus};
@@ -7,7 +7,7 @@ use runtime_core::{ApiError, TaskId};
 use crate::client::Client;
 use crate::transport::call::{Call, path};
 
-/// Creating and cancelling tasks, which tests and tools need.
+/// Creating, cancelling and repeating tasks, which tests and tools need.
 impl Client {
     /// Creates a task.
     ///
@@ -45,6 +45,21 @@ impl Client {
     pub async fn cancel_task(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
         let path = path("queue", ["task", task_id.as_str(), "cancel"]);
         self.call_for_status(Call::new("queue.cancelTask", Method::POST, path))
+            .await
+    }
+
+    /// Adds a run to a resolved task. A task that is not resolved is not changed, which is not an error.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`]; a conflict means that its deadline has passed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The task may or may not have a new run. A repeated request adds another one only if that is resolved.
+    pub async fn rerun_task(&self, task_id: &TaskId) -> Result<TaskStatus, ApiError> {
+        let path = path("queue", ["task", task_id.as_str(), "rerun"]);
+        self.call_for_status(Call::new("queue.rerunTask", Method::POST, path))
             .await
     }
 }

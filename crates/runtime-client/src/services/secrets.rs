@@ -1,11 +1,14 @@
 //! The secrets service.
 
+use http::Method;
 use jiff::Timestamp;
 use runtime_core::ApiError;
 use runtime_core::clock::deserialize_timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use crate::client::Client;
 use crate::transport::call::{Call, path};
@@ -40,6 +43,27 @@ impl Client {
             value,
             expires: response.expires,
         })
+    }
+
+    /// Creates or replaces a secret, whose value is a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The secret may or may not be stored. The same request can be repeated.
+    pub async fn set_secret(
+        &self,
+        name: &str,
+        value: &Map<String, Value>,
+        expires: Timestamp,
+    ) -> Result<(), ApiError> {
+        let body = json!({ "secret": value, "expires": expires.to_string() });
+        let path = path("secrets", ["secret", name]);
+        let call = Call::with_json("secrets.set", Method::PUT, path, &body)?;
+        self.call::<IgnoredAny>(call).await.map(drop)
     }
 }
 

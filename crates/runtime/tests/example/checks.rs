@@ -1,13 +1,14 @@
 //! The checks of a worker before it claims.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use runtime::Credentials;
 use runtime::mocks::taskcluster::{Fault, FaultRule, Taskcluster};
 use secrecy::ExposeSecret as _;
+use tokio::net::TcpSocket;
 
 use crate::support::{Worker, folder, run, worker};
 
@@ -59,9 +60,11 @@ fn assert_failed(root_url: &str, credentials: &Credentials, parts: &[&str]) {
 #[test]
 fn dead_port_is_reported_with_advice() {
     let credentials = Credentials::new("me", "hunter2");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    drop(listener);
+    // Bound, so that nobody else takes the port, and without `listen`, so that connections are refused.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(any_port).expect("a free port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
     let reached = format!("cannot reach {url}: ");
     assert_failed(
         &url,

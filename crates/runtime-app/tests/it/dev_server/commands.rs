@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::{Server, program};
-use crate::{file, folder, greeter, run};
+use crate::{Program, file, folder, greeter, run};
 
 /// A command with the variables of a server.
 fn with_variables(server: &Server, mut command: Command) -> Command {
@@ -20,30 +20,17 @@ fn tasks(server: &Server, args: &[&str]) -> Command {
 }
 
 /// Runs the example worker until it has run this number of tasks.
-struct Worker(std::process::Child);
-
-impl Worker {
-    fn start(server: &Server, folder: &tempfile::TempDir, tasks: &str) -> Self {
-        let mut command = with_variables(server, greeter(folder));
-        command.args(["run", "--connect", "--max-tasks", tasks]);
-        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("the example starts"))
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Both fail if the worker has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn start_worker(server: &Server, folder: &tempfile::TempDir, tasks: &str) -> Program {
+    let mut command = with_variables(server, greeter(folder));
+    command.args(["run", "--connect", "--max-tasks", tasks]);
+    Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 #[test]
 fn created_task_is_followed_to_its_end() {
     let folder = folder();
-    let server = Server::start(folder.path(), "0");
-    let _worker = Worker::start(&server, &folder, "2");
+    let server = Server::start(folder.path());
+    let _worker = start_worker(&server, &folder, "2");
     let task = |exit_code: u8| {
         let task = json!({
             "taskQueueId": "demo/local",
@@ -65,15 +52,68 @@ fn created_task_is_followed_to_its_end() {
     }
 }
 
+/// Creates a task that no worker claims, and returns its id.
+fn pending_task(server: &Server, folder: &tempfile::TempDir) -> String {
+    let task = json!({ "taskQueueId": "no/worker", "payload": {} });
+    let path = file(folder, "task.json", &task);
+    let (_, created) = run(tasks(server, &["create"]).arg(path));
+    created.split(' ').next().expect("an id").to_owned()
+}
+
+#[test]
+fn task_is_cancelled_and_run_again() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let id = pending_task(&server, &folder);
+    for (command, lines) in [
+        ("status", "\npending\nrun 0: pending\n"),
+        ("rerun", "\npending\nrun 0: pending\n"),
+        ("cancel", "\nexception\nrun 0: exception/canceled\n"),
+        (
+            "rerun",
+            "\npending\nrun 0: exception/canceled\nrun 1: pending\n",
+        ),
+    ] {
+        let (output, text) = run(&mut tasks(&server, &[command, &id]));
+        assert!(output.status.success(), "{text}");
+        let page = format!("{id} {}/tasks/{id}", server.root_url());
+        assert_eq!(text, format!("{page}{lines}"));
+    }
+    let (output, text) = run(&mut tasks(&server, &["cancel", "CFAKnfgiTSGBc9lIjR5CnQ"]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("not found"), "{text}");
+}
+
+#[test]
+fn secret_is_set_from_a_file() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let set = |text: &str| {
+        let path = folder.path().join("secret.yml");
+        std::fs::write(&path, text).expect("the folder is ours");
+        let mut command = with_variables(&server, program());
+        run(command.args(["secrets", "set", "project/a"]).arg(path))
+    };
+    for wrong in ["- hunter2", "key: [hunter2", "hunter2"] {
+        let (output, text) = set(wrong);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("secret.yml"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let (output, text) = set("key: hunter2");
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let secret = runtime.block_on(server.target().secret("project/a"));
+    assert_eq!(secret, r#"{"key":"hunter2"}"#);
+}
+
 #[test]
 fn task_without_a_log_is_an_error() {
     let folder = folder();
-    let server = Server::start(folder.path(), "0");
-    let task = json!({ "taskQueueId": "no/worker", "payload": {} });
-    let path = file(&folder, "task.json", &task);
-    let (_, created) = run(tasks(&server, &["create"]).arg(path));
-    let id = created.split(' ').next().expect("an id");
-    let (output, text) = run(&mut tasks(&server, &["log", id]));
+    let server = Server::start(folder.path());
+    let id = pending_task(&server, &folder);
+    let (output, text) = run(&mut tasks(&server, &["log", &id]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
         text.contains("the task is pending; --follow waits for its log"),
@@ -84,7 +124,7 @@ fn task_without_a_log_is_an_error() {
 #[test]
 fn mistakes_name_their_remedy() {
     let folder = folder();
-    let server = Server::start(folder.path(), "0");
+    let server = Server::start(folder.path());
     let path = file(&folder, "task.json", &json!({ "payload": {} }));
     let (output, text) = run(tasks(&server, &["create"]).arg(path));
     assert_eq!(output.status.code(), Some(1), "{text}");

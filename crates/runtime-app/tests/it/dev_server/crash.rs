@@ -34,7 +34,7 @@ fn full_disk_is_not_acknowledged() {
     let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
     let mut limited = Command::new("sh");
     limited.args(["-c", script]).arg(program().get_program());
-    let mut server = Server::start_program(limited, folder.path(), "0");
+    let mut server = Server::start_program(limited, folder.path());
     let (created, error) = runtime.block_on(server.target().create_until_failure());
     assert!(!created.is_empty(), "{error}");
     let text = format!("{error:?}");
@@ -45,7 +45,7 @@ fn full_disk_is_not_acknowledged() {
     let (none, _) = runtime.block_on(server.target().create_until_failure());
     assert!(none.is_empty(), "{none:?}");
     server.kill();
-    let server = Server::start(folder.path(), "0");
+    let server = Server::start(folder.path());
     for task_id in &created {
         runtime.block_on(server.target().expect_task(task_id));
     }
@@ -58,7 +58,7 @@ fn kill_repeatedly(kills: u32, seed: u64) {
     let mut clients: Vec<_> = (0..CLIENTS)
         .map(|n| LoadClient::new(seed * 1000 + n))
         .collect();
-    let mut server = Server::start(folder.path(), "0");
+    let mut server = Server::start(folder.path());
     for kill in 0..kills {
         // The first calls of a new server, or many later ones.
         let delay = Duration::from_millis(random.u64(1..300));
@@ -67,7 +67,11 @@ fn kill_repeatedly(kills: u32, seed: u64) {
             let round = tokio::time::timeout(ROUND_TIMEOUT, round).await;
             round.unwrap_or_else(|_| panic!("kill {kill} did not end the clients"))
         });
-        server = restart(&server, folder.path());
+        // On another port, since this one may be taken meanwhile.
+        let restarted = Server::start(folder.path());
+        let token = "TASKCLUSTER_ACCESS_TOKEN";
+        assert_eq!(restarted.variable(token), server.variable(token));
+        server = restarted;
         let target = server.target();
         for client in &mut clients {
             let is_last = kill + 1 == kills;
@@ -96,11 +100,4 @@ async fn load_until_killed(
     tokio::time::sleep(delay).await;
     server.kill();
     running.join_all().await
-}
-
-/// Starts the server again on the same port.
-fn restart(killed: &Server, folder: &std::path::Path) -> Server {
-    let server = Server::start(folder, killed.port());
-    assert_eq!(server.variables, killed.variables);
-    server
 }

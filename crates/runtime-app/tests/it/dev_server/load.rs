@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime_client::{Client, ClientSettings, TaskclusterDeployment};
 use runtime_core::artifact::{
     Artifact, ArtifactBody, ArtifactHeaders, ArtifactSource, ArtifactUploader as _,
-    ContentEncoding, S3Artifact,
+    ContentEncoding, S3Artifact, UploadError,
 };
 use runtime_core::index::Index as _;
 use runtime_core::queue::{
@@ -19,7 +19,7 @@ use serde_json::json;
 
 const ARTIFACT: &str = "public/result.txt";
 
-/// A fact that a call states, and whether the call was acknowledged.
+/// A fact that a call states, and whether the call was acknowledged. A refused call states nothing and is an error.
 #[derive(Clone, Debug, PartialEq)]
 enum Fact<T> {
     Unknown,
@@ -29,10 +29,10 @@ enum Fact<T> {
 }
 
 impl<T: PartialEq + std::fmt::Debug> Fact<T> {
-    fn of<E>(result: &Result<impl Sized, E>, value: T) -> Self {
+    fn of(result: &Result<impl Sized, Lost>, value: T) -> Self {
         match result {
             Ok(_) => Self::Acknowledged(value),
-            Err(_) => Self::Attempted(value),
+            Err(Lost) => Self::Attempted(value),
         }
     }
 
@@ -120,6 +120,12 @@ impl Target {
         status.expect("an acknowledged task");
     }
 
+    /// Returns a secret as JSON.
+    pub(super) async fn secret(&self, name: &str) -> String {
+        let secret = self.root.secret(name).await.expect("an existing secret");
+        secret.value.expose_secret().to_owned()
+    }
+
     fn client(&self, credentials: &Credentials) -> Client {
         let credentials = CredentialsWatch::fixed(Some(credentials.clone()));
         self.deployment.client(credentials)
@@ -127,9 +133,9 @@ impl Target {
 
     /// Returns the content of the artifact, if it was declared and uploaded.
     async fn read_artifact(&self, task_id: &TaskId) -> Option<String> {
-        let content = self.root.artifact(task_id, Some(0), ARTIFACT).await.ok()?;
-        let ArtifactContent::S3 { url } = content else {
-            return None;
+        let content = self.root.artifact(task_id, Some(0), ARTIFACT).await;
+        let ArtifactContent::S3 { url } = found(content)? else {
+            panic!("the artifact of {task_id} has another type");
         };
         let response = self.http.get(url.expose_secret()).send().await;
         let response = response.expect("a response");
@@ -171,7 +177,8 @@ impl LoadClient {
             worker_id: self.name.clone(),
             tasks: self.random.u32(1..3),
         };
-        for claim in root.claim_work(&self.queue(), &request).await? {
+        let claims = root.claim_work(&self.queue(), &request).await;
+        for claim in unless_lost(claims)? {
             let facts = self.facts.get_mut(&claim.status.task_id);
             let facts = facts.expect("only this client uses the queue");
             facts.worker = Some(self.name.clone());
@@ -184,6 +191,7 @@ impl LoadClient {
     async fn create(&mut self, root: &Client) -> Result<(), Lost> {
         let task_id = TaskId::random();
         let created = root.create_task(&task_id, &definition(&self.queue())).await;
+        let created = unless_lost(created);
         let facts = TaskFacts {
             created: Fact::of(&created, ()),
             worker: None,
@@ -230,12 +238,8 @@ impl LoadClient {
 impl TaskFacts {
     async fn check(&self, task_id: &TaskId, target: &Target) {
         let root = &target.root;
-        let status = match root.status(task_id).await {
-            Ok(status) => status,
-            Err(error) if error.is_not_found() => {
-                return self.created.check(None, "creation", task_id);
-            }
-            Err(error) => panic!("cannot read the status of {task_id}: {error}"),
+        let Some(status) = found(root.status(task_id).await) else {
+            return self.created.check(None, "creation", task_id);
         };
         self.created.check(Some(&()), "creation", task_id);
         if let Some(worker) = &self.worker {
@@ -246,20 +250,51 @@ impl TaskFacts {
         self.state.check(resolved, "state", task_id);
         let content = target.read_artifact(task_id).await;
         self.artifact.check(content.as_ref(), "artifact", task_id);
-        let found = root.find_task(&format!("tasks.{task_id}")).await.ok();
-        let indexed = found.map(|entry| assert_eq!(entry.task_id, *task_id));
+        let entry = root.find_task(&format!("tasks.{task_id}")).await;
+        let indexed = found(entry).map(|entry| assert_eq!(entry.task_id, *task_id));
         self.indexed.check(indexed.as_ref(), "index", task_id);
     }
 }
 
 /// The error of a call whose response did not arrive.
+#[derive(Debug)]
 struct Lost;
 
-impl From<ApiError> for Lost {
-    fn from(error: ApiError) -> Self {
-        // The server was killed. It may not refuse anything.
-        assert!(error.is_transient(), "unexpected error: {error:?}");
-        Self
+/// An error of a client, which tells whether a response has arrived.
+trait CallError: std::fmt::Debug {
+    fn is_lost(&self) -> bool;
+}
+
+impl CallError for ApiError {
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+impl CallError for UploadError {
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Declare { source, .. } => source.is_lost(),
+            Self::Send { is_permanent, .. } => !is_permanent,
+            _ => false,
+        }
+    }
+}
+
+/// Fails if the server has refused a call. It was killed, which is no reason to refuse one.
+fn unless_lost<T>(result: Result<T, impl CallError>) -> Result<T, Lost> {
+    result.map_err(|error| {
+        assert!(error.is_lost(), "refused: {error:?}");
+        Lost
+    })
+}
+
+/// Returns an entity that a running server has, or `None` if it does not exist.
+fn found<T>(result: Result<T, ApiError>) -> Option<T> {
+    match result {
+        Ok(entity) => Some(entity),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => panic!("cannot read an entity: {error:?}"),
     }
 }
 
@@ -280,23 +315,23 @@ async fn finish(
     target: &Target,
 ) -> Result<(), Lost> {
     let credentials = facts.credentials.clone().expect("a claimed task");
+    // After a restart, a claim goes on with its old credentials.
     let task = target.client(&credentials);
     let run = Run {
         task_id: task_id.clone(),
         run_id: 0,
     };
-    // After a restart, a claim goes on with its old credentials.
-    facts.credentials = Some(
-        task.reclaim_task(&run)
-            .await
-            .map_or(credentials, |it| it.credentials),
-    );
+    // A report whose response was lost may have resolved the run, whose reclaim would be refused.
+    if facts.state == Fact::Unknown {
+        let reclaimed = unless_lost(task.reclaim_task(&run).await)?;
+        facts.credentials = Some(reclaimed.credentials);
+    }
     if facts.artifact == Fact::Unknown {
         let text = "x".repeat(random.usize(1..20_000));
         let expires = Timestamp::now() + Duration::from_secs(3600);
-        let uploaded = task.upload(&run, expires, &artifact(&text)).await;
+        let uploaded = unless_lost(task.upload(&run, expires, &artifact(&text)).await);
         facts.artifact = Fact::of(&uploaded, text);
-        uploaded.map_err(|_| Lost)?;
+        uploaded?;
     }
     let state = match &facts.state {
         // The same report again, as a worker does.
@@ -309,6 +344,7 @@ async fn finish(
     } else {
         task.report_failed(&run).await
     };
+    let reported = unless_lost(reported);
     facts.state = Fact::of(&reported, state);
     reported?;
     let expires = Timestamp::now() + Duration::from_secs(3600);
@@ -317,7 +353,7 @@ async fn finish(
     let inserted = target
         .root
         .insert_task(&namespace, task_id, 0.0, &data, expires);
-    let inserted = inserted.await;
+    let inserted = unless_lost(inserted.await);
     facts.indexed = Fact::of(&inserted, ());
     inserted?;
     Ok(())

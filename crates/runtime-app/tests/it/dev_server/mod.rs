@@ -6,31 +6,32 @@ mod load;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use runtime_core::Credentials;
 
 use self::load::Target;
+use crate::Program;
 
-/// A running server, killed on drop.
+/// A running server.
 struct Server {
-    child: Child,
+    program: Program,
     /// The variables for clients.
     variables: Vec<(String, String)>,
 }
 
 impl Server {
-    /// Starts a server with its state in a folder.
-    fn start(data: &Path, port: &str) -> Self {
-        Self::start_program(program(), data, port)
+    /// Starts a server on a free port, with its state in a folder.
+    fn start(data: &Path) -> Self {
+        Self::start_program(program(), data)
     }
 
-    fn start_program(mut command: Command, data: &Path, port: &str) -> Self {
-        command.arg("--data").arg(data).args(["--port", port]);
+    fn start_program(mut command: Command, data: &Path) -> Self {
+        command.arg("--data").arg(data).args(["--port", "0"]);
         command.args(["--long-poll", "1"]);
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut program = Program::start(command.stderr(Stdio::null()));
+        let output = BufReader::new(program.stdout.take().expect("a pipe"));
         let lines = output.lines().map_while(Result::ok).take(3);
         let variables = lines.filter_map(|line| {
             let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
@@ -38,7 +39,7 @@ impl Server {
         });
         let variables: Vec<_> = variables.collect();
         assert_eq!(variables.len(), 3, "the server prints its variables");
-        Self { child, variables }
+        Self { program, variables }
     }
 
     fn variable(&self, name: &str) -> &str {
@@ -49,10 +50,6 @@ impl Server {
 
     fn root_url(&self) -> &str {
         self.variable("TASKCLUSTER_ROOT_URL")
-    }
-
-    fn port(&self) -> &str {
-        self.root_url().rsplit(':').next().unwrap_or_default()
     }
 
     /// Returns the server as clients see it.
@@ -66,16 +63,7 @@ impl Server {
 
     /// Kills the server, as `kill -9` does.
     fn kill(&mut self) {
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a killed child ends");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Fails if the server was killed before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.kill_and_wait();
     }
 }
 

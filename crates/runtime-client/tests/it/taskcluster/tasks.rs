@@ -101,6 +101,21 @@ async fn cancelled_task_conflicts_with_its_worker() {
 }
 
 #[tokio::test]
+async fn resolved_task_is_run_again() {
+    let world = World::new().await;
+    let task_id = world.create(json!({})).await;
+    let pending = world.client.rerun_task(&task_id).await.expect("no error");
+    assert_eq!(pending.runs.len(), 1);
+    world
+        .client
+        .cancel_task(&task_id)
+        .await
+        .expect("may cancel");
+    let again = world.client.rerun_task(&task_id).await.expect("resolved");
+    assert_eq!((again.state, again.runs.len()), (TaskState::Pending, 2));
+}
+
+#[tokio::test]
 async fn missing_task_and_artifact_are_not_found() {
     let world = World::new().await;
     assert!(
