@@ -78,6 +78,8 @@ pub(crate) fn restrict(plan: &mut Plan, view: &FileView, own_root: bool) -> Resu
             continue;
         }
         let rights = match bind.access {
+            // The rule of the root folder permits this everywhere.
+            FileAccess::ReadOnly if own_root => continue,
             FileAccess::ReadOnly => READ_RIGHTS,
             FileAccess::ReadWrite => write,
         };

@@ -4,6 +4,8 @@
 //! arguments, and the refusal of the second call table of x86-64 ("x32"), whose numbers a list of refused calls would
 //! not contain.
 
+use std::collections::BTreeMap;
+
 use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
 
 use crate::error::SpawnStep;
@@ -126,11 +128,12 @@ pub(crate) fn filter(plan: &mut Plan) {
 /// show the interfaces of this machine.
 pub(crate) fn filter_sockets(plan: &mut Plan) {
     plan.step(SpawnStep::SocketFilter);
-    let mut program = first_instructions();
-    refuse_sockets(&mut program, &[libc::AF_UNIX]);
+    let mut decisions = Decisions::default();
+    decisions.add(&[libc::SYS_socket], &socket_test(&[libc::AF_UNIX]));
     // Requests in its rings create sockets without the call.
-    let rings = libc::SYS_io_uring_setup as u32;
-    program.extend([jump(BPF_JEQ, rings, 0, 1), refuse(libc::EPERM), allow()]);
+    decisions.add(&[libc::SYS_io_uring_setup], &[refuse(libc::EPERM)]);
+    let mut program = first_instructions();
+    program.extend(decisions.search());
     add(plan, &program);
 }
 
@@ -152,9 +155,6 @@ fn add(plan: &mut Plan, program: &[libc::sock_filter]) {
     plan.call(libc::SYS_seccomp, [mode.into(), 0.into(), header]);
 }
 
-/// Jumps skip up to 255 instructions.
-const _: () = assert!(REFUSED.len() < 255);
-
 /// Refuses the calls of other tables, and loads the number of the call.
 fn first_instructions() -> Vec<libc::sock_filter> {
     let mut program = vec![
@@ -171,52 +171,101 @@ fn first_instructions() -> Vec<libc::sock_filter> {
     program
 }
 
-/// Refuses the sockets of other families.
-fn refuse_sockets(program: &mut Vec<libc::sock_filter>, families: &[i32]) {
-    let mut sockets = vec![load(argument(0))];
+/// Returns the instructions that refuse the sockets of other families.
+fn socket_test(families: &[i32]) -> Vec<libc::sock_filter> {
+    let mut test = vec![load(argument(0))];
     for family in families {
-        sockets.extend([jump(BPF_JEQ, *family as u32, 0, 1), allow()]);
+        test.extend([jump(BPF_JEQ, *family as u32, 0, 1), allow()]);
     }
-    sockets.push(refuse(libc::EAFNOSUPPORT));
-    on_call(program, libc::SYS_socket, &sockets);
+    test.push(refuse(libc::EAFNOSUPPORT));
+    test
 }
 
 fn program() -> Vec<libc::sock_filter> {
-    let mut program = first_instructions();
-    // A filter cannot read the structure of `clone3`. Programs fall back to `clone`.
-    let clone3 = libc::SYS_clone3 as u32;
-    program.extend([jump(BPF_JEQ, clone3, 0, 1), refuse(libc::ENOSYS)]);
-    for number in [libc::SYS_clone, libc::SYS_unshare] {
-        let test = [load(argument(0)), jump(BPF_JSET, NAMESPACES, 0, 1)];
-        on_call(
-            &mut program,
-            number,
-            &[&test[..], &[refuse(libc::EPERM)]].concat(),
-        );
-    }
-    refuse_sockets(&mut program, &SOCKET_FAMILIES);
+    let namespaces = [
+        load(argument(0)),
+        jump(BPF_JSET, NAMESPACES, 0, 1),
+        refuse(libc::EPERM),
+        allow(),
+    ];
     // Only the low 32 bits, as in the kernel. A comparison of all 64 would let a request pass whose
     // high bits are set.
     let mut requests = vec![load(argument(1))];
     for request in TERMINAL_REQUESTS {
         requests.extend([jump(BPF_JEQ, request, 0, 1), refuse(libc::EPERM)]);
     }
-    on_call(&mut program, libc::SYS_ioctl, &requests);
-    // One instruction for each call: the kernel translates the program at each start.
-    for (index, number) in REFUSED.iter().enumerate() {
-        let to_refusal = REFUSED.len() - index;
-        program.push(jump(BPF_JEQ, *number as u32, to_refusal as u8, 0));
-    }
-    program.extend([allow(), refuse(libc::EPERM)]);
+    requests.push(allow());
+    let mut decisions = Decisions::default();
+    decisions.add(REFUSED, &[refuse(libc::EPERM)]);
+    // A filter cannot read the structure of `clone3`. Programs fall back to `clone`.
+    decisions.add(&[libc::SYS_clone3], &[refuse(libc::ENOSYS)]);
+    decisions.add(&[libc::SYS_clone, libc::SYS_unshare], &namespaces);
+    decisions.add(&[libc::SYS_socket], &socket_test(&SOCKET_FAMILIES));
+    decisions.add(&[libc::SYS_ioctl], &requests);
+    let mut program = first_instructions();
+    program.extend(decisions.search());
     program
 }
 
-/// Adds instructions for one call, which is allowed if they do not decide.
-fn on_call(program: &mut Vec<libc::sock_filter>, number: i64, instructions: &[libc::sock_filter]) {
-    let skip = instructions.len() as u8 + 1;
-    program.push(jump(BPF_JEQ, number as u32, 0, skip));
-    program.extend(instructions);
-    program.push(allow());
+/// The calls that a filter does not allow without a test.
+///
+/// They are found by a binary search: the kernel runs the filter for each number when it is added, so that a list of tests
+/// would cost a part of each start.
+#[derive(Default)]
+struct Decisions {
+    /// The numbers of calls, each with the offset of its block.
+    calls: BTreeMap<u32, usize>,
+    /// Instructions, in blocks that end with a decision.
+    blocks: Vec<libc::sock_filter>,
+}
+
+impl Decisions {
+    /// Decides calls by a block of instructions.
+    fn add(&mut self, calls: &[i64], block: &[libc::sock_filter]) {
+        let offset = self.blocks.len();
+        self.calls
+            .extend(calls.iter().map(|it| (*it as u32, offset)));
+        self.blocks.extend(block);
+    }
+
+    /// Returns the search for the loaded number, with the blocks.
+    fn search(mut self) -> Vec<libc::sock_filter> {
+        let allowed = self.blocks.len();
+        self.blocks.push(allow());
+        // The first number of each interval with the same block.
+        let mut intervals = vec![(0, allowed)];
+        for (number, block) in self.calls {
+            if intervals.last().is_some_and(|last| last.0 == number) {
+                intervals.pop();
+            }
+            if intervals.last().is_none_or(|last| last.1 != block) {
+                intervals.push((number, block));
+            }
+            intervals.push((number + 1, allowed));
+        }
+        // One comparison between each two intervals.
+        let mut program = Vec::new();
+        compare(&mut program, &intervals, intervals.len() - 1);
+        program.extend(self.blocks);
+        program
+    }
+}
+
+/// Adds the comparisons that find the interval of the loaded number, of at least two. The blocks start at `blocks`.
+fn compare(program: &mut Vec<libc::sock_filter>, intervals: &[(u32, usize)], blocks: usize) {
+    let (lower, upper) = intervals.split_at(intervals.len() / 2);
+    let next = program.len() + 1;
+    // A jump skips up to 255 instructions, and a test shows that the program is shorter.
+    let to = |part: &[(u32, usize)], start: usize| match part {
+        [(_, block)] => (blocks + block - next) as u8,
+        _ => (start - next) as u8,
+    };
+    // A part with several intervals has one comparison less.
+    let to_upper = to(upper, next + lower.len() - 1);
+    program.push(jump(BPF_JGE, upper[0].0, to_upper, to(lower, next)));
+    for part in [lower, upper].into_iter().filter(|it| it.len() > 1) {
+        compare(program, part, blocks);
+    }
 }
 
 /// Loads 32 bits of the call's data.
@@ -244,5 +293,105 @@ fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
         jt,
         jf,
         k,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: u32 = libc::SECCOMP_RET_ALLOW;
+
+    /// Runs a program as the kernel does, for a call with two arguments.
+    fn decide(program: &[libc::sock_filter], arch: u32, number: u32, arguments: [u32; 2]) -> u32 {
+        let mut loaded = 0;
+        let mut next = 0;
+        loop {
+            let libc::sock_filter { code, jt, jf, k } = program[next];
+            next += 1;
+            let skip = |condition| usize::from(if condition { jt } else { jf });
+            next += match u32::from(code) & !(BPF_JMP | BPF_K) {
+                _ if u32::from(code) == BPF_LD | BPF_W | BPF_ABS => {
+                    loaded = match k {
+                        NUMBER => number,
+                        ARCH => arch,
+                        _ => arguments[(k as usize - 16) / 8],
+                    };
+                    0
+                }
+                _ if u32::from(code) == BPF_RET | BPF_K => return k,
+                BPF_JEQ => skip(loaded == k),
+                BPF_JGE => skip(loaded >= k),
+                BPF_JSET => skip(loaded & k != 0),
+                other => panic!("unknown instruction {other}"),
+            };
+        }
+    }
+
+    fn error(error: i32) -> u32 {
+        libc::SECCOMP_RET_ERRNO | error.cast_unsigned()
+    }
+
+    #[test]
+    fn each_call_is_decided() {
+        let program = program();
+        assert!(program.len() < 255, "jumps are too long");
+        let tested = [libc::SYS_clone, libc::SYS_unshare, libc::SYS_socket];
+        for number in 0..1000_u32 {
+            let refused = REFUSED.contains(&i64::from(number));
+            let expected = match i64::from(number) {
+                _ if refused => error(libc::EPERM),
+                libc::SYS_clone3 => error(libc::ENOSYS),
+                libc::SYS_socket => error(libc::EAFNOSUPPORT),
+                _ => ALLOWED,
+            };
+            let decided = decide(&program, ARCHITECTURE, number, [0, 0]);
+            assert_eq!(decided, expected, "{number}");
+            // Another architecture.
+            assert_eq!(decide(&program, 0, number, [0, 0]), error(libc::ENOSYS));
+            if cfg!(target_arch = "x86_64") {
+                let decided = decide(&program, ARCHITECTURE, number | X32, [0, 0]);
+                assert_eq!(decided, error(libc::ENOSYS), "{number}");
+            }
+            // Arguments matter only for some.
+            let decided = decide(
+                &program,
+                ARCHITECTURE,
+                number,
+                [u32::MAX, libc::TIOCSTI as u32],
+            );
+            let depends =
+                tested.contains(&i64::from(number)) || i64::from(number) == libc::SYS_ioctl;
+            let expected = match i64::from(number) {
+                libc::SYS_socket => error(libc::EAFNOSUPPORT),
+                _ if depends => error(libc::EPERM),
+                _ => expected,
+            };
+            assert_eq!(decided, expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn families_and_flags_are_tested() {
+        let program = program();
+        let decide = |number: i64, first: i32| {
+            decide(
+                &program,
+                ARCHITECTURE,
+                number as u32,
+                [first.cast_unsigned(), 0],
+            )
+        };
+        for family in 0..50 {
+            let is_allowed = SOCKET_FAMILIES.contains(&family);
+            assert_eq!(decide(libc::SYS_socket, family) == ALLOWED, is_allowed);
+        }
+        for bit in 0..32 {
+            let flag = 1_i32 << bit;
+            let is_allowed = NAMESPACES & flag.cast_unsigned() == 0;
+            for number in [libc::SYS_clone, libc::SYS_unshare] {
+                assert_eq!(decide(number, flag) == ALLOWED, is_allowed, "{flag:#x}");
+            }
+        }
     }
 }
