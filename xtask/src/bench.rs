@@ -9,6 +9,8 @@ use crate::by_name;
 use crate::flags;
 use crate::workspace::{Workspace, cargo};
 
+const IMAGES_DIR: &str = "docs/images";
+
 /// A bench target and its package.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Benchmark {
@@ -67,10 +69,19 @@ fn execute(sh: &Shell, benchmark: &Benchmark, flags: &flags::Bench) -> Result<()
     let Benchmark { name, package } = benchmark;
     let bench = cargo(sh).args(["bench", "--quiet", "--all-features"]);
     let bench = bench.args(["-p", package, "--bench", name, "--"]);
-    let bench = bench
-        .args(flags.quick.then_some("--quick"))
-        .args(flags.json.then_some("--json"));
-    Ok(bench.quiet().run()?)
+    let bench = bench.args(flags.quick.then_some("--quick")).quiet();
+    if !flags.plot {
+        return Ok(bench.args(flags.json.then_some("--json")).run()?);
+    }
+    // A missed bar is reported after its plot was written.
+    let output = bench.arg("--json").ignore_status().output()?;
+    let results = String::from_utf8(output.stdout)?;
+    print!("{results}");
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    let plots = cargo(sh).args(["run", "--quiet", "--package", "plots", "--", IMAGES_DIR]);
+    plots.stdin(&results).quiet().run()?;
+    ensure!(output.status.success(), "{name}: {}", output.status);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -68,8 +68,10 @@ xflags::xflags! {
             optional --quick
             /// Print one JSON object per line.
             optional --json
+            /// Write the growth plots of the benchmarks to the docs; prints JSON.
+            optional --plot
         }
-        /// Run random tasks and faults against a worker and check it for leaks; Linux only.
+        /// Run random tasks and faults against workers and check them for leaks; Linux only.
         cmd soak {
             /// Duration of the load in minutes; default: 3.
             optional --minutes minutes: u64
@@ -77,6 +79,16 @@ xflags::xflags! {
             optional --rate tasks: u64
             /// Seed of the random choices; default: a new one.
             optional --seed seed: u64
+            /// Workers on the queue; default: 1.
+            optional --workers count: u64
+            /// The walls around tasks: none, user or strict; default: none.
+            optional --isolation level: String
+            /// Kill the server, and all workers except the first, at random times.
+            optional --crashes
+            /// Step the clock of the server forward at random times; a restart steps it back.
+            optional --clock-steps
+            /// Run this number of no-op tasks instead, and add them to those of earlier runs.
+            optional --no-op tasks: u64
             /// Build with optimizations.
             optional --release
             /// Write the plots and the tables to the docs.

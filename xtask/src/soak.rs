@@ -10,12 +10,13 @@ use crate::workspace::cargo;
 
 const OUTPUT_DIR: &str = "target/soak";
 const IMAGES_DIR: &str = "docs/images";
-const RESULTS: GeneratedPart = GeneratedPart {
-    page: "docs/soak.md",
-    name: "soak",
-};
+const PAGE: &str = "docs/soak.md";
 
-/// Builds the worker, runs the soak test, and writes the results to the docs if requested.
+/// The generated part of the page, and the name of the file with its tables.
+const RANDOM: &str = "soak";
+const NO_OP: &str = "no-op";
+
+/// Builds the programs, runs the soak test, and writes the results to the docs if requested.
 pub(crate) fn run(sh: &Shell, flags: &flags::Soak) -> Result<()> {
     ensure!(
         cfg!(target_os = "linux"),
@@ -23,28 +24,44 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Soak) -> Result<()> {
     );
     let profile: &[&str] = if flags.release { &["--release"] } else { &[] };
     let worker = server::build(sh, Program::Example("worker"), profile)?;
+    let server = server::build(sh, server::TASKCLUSTER, profile)?;
     let soak = cargo(sh).args(["run", "--quiet", "--package", "soak"]);
-    let soak = soak.args(profile).args(["--", "--worker"]).arg(worker);
-    let mut soak = soak.args(["--out", OUTPUT_DIR]);
-    for (name, value) in [
-        ("--minutes", flags.minutes),
-        ("--rate", flags.rate),
-        ("--seed", flags.seed),
-    ] {
-        if let Some(value) = value {
-            soak = soak.args([name, &value.to_string()]);
-        }
-    }
-    let passed = soak.quiet().run();
+    let soak = soak.args(profile).args(["--", "--out", OUTPUT_DIR]);
+    let soak = soak.arg("--worker").arg(worker).arg("--server").arg(server);
+    let passed = soak.args(arguments(flags)).quiet().run();
+    let part = if flags.no_op.is_some() { NO_OP } else { RANDOM };
     // Results of a failed run are written too.
     if flags.write {
-        write_results(sh)?;
+        write_results(sh, part)?;
     }
     passed.context("the soak test failed")
 }
 
+/// Returns the arguments that are passed on.
+fn arguments(flags: &flags::Soak) -> Vec<String> {
+    let text = |value: Option<u64>| value.map(|value| value.to_string());
+    let options = [
+        ("--minutes", text(flags.minutes)),
+        ("--rate", text(flags.rate)),
+        ("--seed", text(flags.seed)),
+        ("--workers", text(flags.workers)),
+        ("--isolation", flags.isolation.clone()),
+        ("--no-op", text(flags.no_op)),
+    ];
+    let options = options
+        .into_iter()
+        .filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    let switches = [
+        ("--crashes", flags.crashes),
+        ("--clock-steps", flags.clock_steps),
+    ];
+    let switches = switches.into_iter().filter(|(_, is_set)| *is_set);
+    let switches = switches.map(|(name, _)| name.to_owned());
+    options.flatten().chain(switches).collect()
+}
+
 /// Copies the plots and writes the tables with the date and the number of cores.
-fn write_results(sh: &Shell) -> Result<()> {
+fn write_results(sh: &Shell, part: &'static str) -> Result<()> {
     sh.create_dir(IMAGES_DIR)?;
     for path in sh.read_dir(OUTPUT_DIR)? {
         if path.extension().is_some_and(|extension| extension == "svg") {
@@ -52,7 +69,11 @@ fn write_results(sh: &Shell) -> Result<()> {
         }
     }
     let cores = std::thread::available_parallelism()?;
-    let tables = sh.read_file(format!("{OUTPUT_DIR}/table.md"))?;
+    let tables = sh.read_file(format!("{OUTPUT_DIR}/{part}.md"))?;
     let tables = format!("{}, Linux, {cores} cores. {tables}", today(sh)?);
-    RESULTS.write(sh, &tables)
+    let results = GeneratedPart {
+        page: PAGE,
+        name: part,
+    };
+    results.write(sh, &tables)
 }

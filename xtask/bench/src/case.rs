@@ -112,7 +112,7 @@ impl<'a> Case<'a> {
             ratio,
             bar: self.bar,
             met,
-            skipped: None,
+            ..CaseResult::default()
         }
     }
 }

@@ -23,6 +23,7 @@
 //! that selects cases. The exit code is 1 if a bar is missed and 2 if an argument is unknown.
 
 mod case;
+mod growth;
 mod measure;
 mod options;
 mod report;
@@ -30,6 +31,7 @@ mod report;
 use std::process::ExitCode;
 
 pub use self::case::Case;
+pub use self::growth::{Growth, Plot};
 pub use self::measure::{peak_rss_mib, percentile, rate, time_ms, time_ns_each, time_us};
 pub use self::report::Bar::{self, AtLeast, AtMost};
 
@@ -75,6 +77,13 @@ impl Bench {
     /// `unit` is the unit of the figures, such as `lines/s` or `ms`.
     pub fn case<'a>(&'a mut self, name: &'a str, unit: &'a str) -> Case<'a> {
         Case::new(self, name, unit)
+    }
+
+    /// Creates a case with several sizes, which [`Growth::run`] runs: a line of a plot by size.
+    ///
+    /// `unit` is the unit of the figures. The bar is on the exponent.
+    pub fn growth<'a>(&'a mut self, plot: Plot, line: &'a str, unit: &'a str) -> Growth<'a> {
+        Growth::new(self, plot, line, unit)
     }
 
     /// Reports that a case cannot run on this machine, with the reason.

@@ -45,6 +45,8 @@ pub(crate) struct CaseResult {
     pub(crate) bar: Option<Bar>,
     pub(crate) met: Option<bool>,
     pub(crate) skipped: Option<String>,
+    /// The points of a plot, for a case whose figure is an exponent.
+    pub(crate) growth: Option<Value>,
 }
 
 impl CaseResult {
@@ -70,6 +72,9 @@ impl CaseResult {
         });
         if let Some(reason) = &self.skipped {
             object["skipped"] = json!(reason);
+        }
+        if let Some(growth) = &self.growth {
+            object["growth"] = growth.clone();
         }
         object
     }

@@ -1,11 +1,12 @@
 //! The assertions on the history: no growth, no leaks, and one expected resolution per task.
 
-use runtime_mocks::taskcluster::{RunSnapshot, TaskState};
+use runtime_core::queue::{ResolvedReason, RunStatus};
 
-use crate::history::{History, TaskRecord};
+use crate::history::{History, TaskRecord, resolution};
 use crate::sample::Sample;
+use crate::worker::WorkerClaims;
 
-/// A measure of the worker that must not grow from the middle third of the time to the last third.
+/// A measure of the first worker that must not grow from the middle third of the time to the last third.
 ///
 /// The first third is a warm-up, in which caches, connections and pools fill.
 pub(crate) struct BoundedMeasure {
@@ -17,7 +18,7 @@ pub(crate) struct BoundedMeasure {
     slack: f64,
 }
 
-const MEASURES: &[BoundedMeasure] = &[
+pub(crate) const MEASURES: &[BoundedMeasure] = &[
     BoundedMeasure {
         name: "resident memory",
         unit: "MiB",
@@ -63,52 +64,55 @@ pub(crate) const IDLE_SLACK: f64 = 4.0;
 /// The medians of a measure and its bound.
 pub(crate) struct Growth {
     pub(crate) measure: &'static BoundedMeasure,
-    pub(crate) before: f64,
     pub(crate) middle: f64,
     pub(crate) last: f64,
     pub(crate) bound: f64,
-    pub(crate) after: f64,
 }
 
 /// The result of all assertions.
 pub(crate) struct Evaluation {
     pub(crate) growth: Vec<Growth>,
-    /// The CPU time of the worker per second, without its tasks.
+    /// The CPU time of the first worker per second, without its tasks.
     pub(crate) load: f64,
     pub(crate) failures: Vec<String>,
 }
 
 /// Evaluates all assertions.
 pub(crate) fn evaluate(history: &History) -> Evaluation {
-    let growth: Vec<Growth> = MEASURES.iter().map(|it| measure(it, history)).collect();
+    let samples: Vec<Sample> = history.first_worker().copied().collect();
+    let growth: Vec<Growth> = MEASURES.iter().map(|it| measure(it, &samples)).collect();
     let mut failures: Vec<String> = growth.iter().filter_map(growth_failure).collect();
     failures.extend(leaks(history));
     failures.extend(history.tasks.iter().filter_map(task_failure));
-    failures.extend(claim_failures(history));
-    let (before, after) = (&history.before, &history.after);
+    failures.extend(history.tasks.iter().filter_map(log_failure));
+    failures.extend(history.claims.iter().flat_map(claim_failures));
     Evaluation {
         growth,
-        load: (after.cpu_time - before.cpu_time) / after.at.max(1.0),
+        load: load(history).unwrap_or(f64::NAN),
         failures,
     }
 }
 
-fn measure(measure: &'static BoundedMeasure, history: &History) -> Growth {
-    let observations = history.observations.iter();
-    let values: Vec<f64> = observations.map(|it| (measure.value)(&it.sample)).collect();
+fn load(history: &History) -> Option<f64> {
+    let (before, after) = (&history.before, history.after.first()?);
+    Some((after.cpu_time - before.cpu_time) / after.at.max(1.0))
+}
+
+/// Returns the medians of a measure in the samples of one process.
+pub(crate) fn measure(measure: &'static BoundedMeasure, samples: &[Sample]) -> Growth {
+    let values: Vec<f64> = samples.iter().map(measure.value).collect();
     let third = values.len() / 3;
     let middle = median(&values[third..2 * third]);
     Growth {
         measure,
-        before: (measure.value)(&history.before),
         middle,
         last: median(&values[2 * third..]),
         bound: middle * measure.factor + measure.slack,
-        after: (measure.value)(&history.after),
     }
 }
 
-fn growth_failure(growth: &Growth) -> Option<String> {
+/// Describes a measure that exceeds its bound.
+pub(crate) fn growth_failure(growth: &Growth) -> Option<String> {
     let Growth {
         middle,
         last,
@@ -121,36 +125,33 @@ fn growth_failure(growth: &Growth) -> Option<String> {
     (!within).then(|| format!("{name} grew from {middle:.1} to {last:.1}, bound {bound:.1}"))
 }
 
-/// Finds resources that the idle worker still holds.
+/// Finds resources that idle workers still hold, and what workers left behind.
 fn leaks(history: &History) -> Vec<String> {
-    let (before, after) = (&history.before, &history.after);
-    let (left, left_after_exit) = history.leftovers;
-    let excess = |is: f64, was: f64| is > was + IDLE_SLACK;
-    let idle = |is: f64, name: &str, was: f64| format!("idle worker: {is} {name}, {was} at start");
-    let failures = [
+    let workers = history.after.iter().zip(1..);
+    let mut failures: Vec<String> = workers
+        .flat_map(|(after, number)| idle_leaks(&history.before, after, number))
+        .collect();
+    let left = history.leftovers.iter();
+    failures.extend(left.map(|left| format!("left behind: {left}")));
+    let exits = history.failed_exits.iter();
+    failures.extend(exits.map(|exit| format!("failed after SIGTERM: {exit}")));
+    failures
+}
+
+fn idle_leaks(before: &Sample, after: &Sample, number: usize) -> Vec<String> {
+    let values = [
         (
-            excess(after.descriptors, before.descriptors),
-            idle(after.descriptors, "descriptors", before.descriptors),
+            "descriptors",
+            after.descriptors,
+            before.descriptors + IDLE_SLACK,
         ),
-        (
-            excess(after.threads, before.threads),
-            idle(after.threads, "threads", before.threads),
-        ),
-        (
-            after.zombies > 0.0,
-            idle(after.zombies, "zombies", before.zombies),
-        ),
-        (
-            left + left_after_exit > 0,
-            format!("leftover processes: {left}, after the exit of the worker {left_after_exit}"),
-        ),
-        (
-            !history.exit_status.success(),
-            format!("the worker failed: {}", history.exit_status),
-        ),
+        ("threads", after.threads, before.threads + IDLE_SLACK),
+        ("zombies", after.zombies, 0.0),
     ];
-    let failures = failures.into_iter().filter(|(failed, _)| *failed);
-    failures.map(|(_, message)| message).collect()
+    let excess = values.into_iter().filter(|(_, is, bound)| is > bound);
+    excess
+        .map(|(name, is, bound)| format!("idle worker {number}: {is} {name}, bound {bound}"))
+        .collect()
 }
 
 /// Checks that a task has the expected resolution, and that only its last run has one.
@@ -158,7 +159,7 @@ fn task_failure(task: &TaskRecord) -> Option<String> {
     let TaskRecord {
         name, kind, status, ..
     } = task;
-    let actual = status.state_and_reason();
+    let actual = resolution(status);
     if actual != task.expected {
         let (expected, errors) = (task.expected, &task.errors);
         return Some(format!(
@@ -167,7 +168,7 @@ fn task_failure(task: &TaskRecord) -> Option<String> {
     }
     let (last, earlier) = status.runs.split_last()?;
     if let Some(run) = earlier.iter().find(|run| !was_retried(run)) {
-        let (id, reason) = (run.run_id, run.reason_resolved);
+        let (id, reason) = (run.run_id, &run.reason_resolved);
         return Some(format!(
             "{name} ({kind}): run {id} before the last: {reason:?}"
         ));
@@ -175,19 +176,29 @@ fn task_failure(task: &TaskRecord) -> Option<String> {
     (last.state != status.state).then(|| format!("{name} ({kind}): its last run differs"))
 }
 
-/// Returns whether a run ended by a lost response, after which the claim expires, or by a requested retry.
-fn was_retried(run: &RunSnapshot) -> bool {
-    let reason = run.reason_resolved.unwrap_or("unresolved");
-    run.state == TaskState::Exception && matches!(reason, "claim-expired" | "intermittent-task")
+/// Returns whether a run ended by an expired claim, after a lost response or a crash, or by a requested retry.
+fn was_retried(run: &RunStatus) -> bool {
+    matches!(
+        run.reason_resolved,
+        Some(ResolvedReason::ClaimExpired | ResolvedReason::IntermittentTask)
+    )
 }
 
-/// Checks that the worker logged exactly one resolution per claim.
-fn claim_failures(history: &History) -> Vec<String> {
-    let counts = history.claims.iter();
-    let wrong = counts.filter(|(_, (claims, resolutions))| claims != resolutions);
+fn log_failure(task: &TaskRecord) -> Option<String> {
+    let TaskRecord { name, kind, .. } = task;
+    let defect = task.log_defect.as_ref()?;
+    Some(format!("{name} ({kind}): {defect}"))
+}
+
+/// Checks that a worker logged exactly one resolution per claim; a worker that was killed, at most one.
+fn claim_failures(claims: &WorkerClaims) -> Vec<String> {
+    let wrong = claims.counts.iter().filter(|(_, (claimed, resolved))| {
+        resolved > claimed || (resolved < claimed && !claims.was_killed)
+    });
     wrong
-        .map(|(name, (claims, resolutions))| {
-            format!("{name}: {claims} claims, {resolutions} resolutions")
+        .map(|(name, (claimed, resolved))| {
+            let worker = &claims.worker;
+            format!("{name}: {worker} printed {claimed} claims and {resolved} resolutions")
         })
         .collect()
 }
@@ -206,11 +217,9 @@ mod tests {
         let measure = &MEASURES[0];
         Growth {
             measure,
-            before: 0.0,
             middle,
             last,
             bound: middle * measure.factor + measure.slack,
-            after: 0.0,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Random faults: the next one or two calls of a method fail.
 
 use fastrand::Rng;
-use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault, Taskcluster};
+use runtime_taskcluster_embedded::{Fault, FaultRule};
 
 const UNAVAILABLE: Fault = Fault::Status {
     status: 503,
@@ -61,32 +61,11 @@ const FAULTS: &[(&str, &[Fault])] = &[
     ("queue.status", &[UNAVAILABLE, RESET]),
 ];
 
-/// An injected fault rule.
-pub(crate) struct InjectedRule {
-    pub(crate) method: &'static str,
-    pub(crate) kind: String,
-    handle: InjectedFault,
-}
-
-impl InjectedRule {
-    /// Returns the number of calls that failed.
-    pub(crate) fn hits(&self) -> u64 {
-        self.handle.hits().into()
-    }
-}
-
-/// Injects a random fault into the next one or two calls of a random method.
-pub(crate) fn inject(rng: &mut Rng, taskcluster: &Taskcluster) -> InjectedRule {
+/// Returns a random fault for the next one or two calls of a random method.
+pub(crate) fn random_fault(rng: &mut Rng) -> FaultRule {
     let (method, faults) = FAULTS[rng.usize(0..FAULTS.len())];
     let fault = faults[rng.usize(0..faults.len())];
     // A stalled upload blocks a slot of the worker for a minute. More than one at a time would block all slots.
     let is_stall = matches!(fault, Fault::Stall { .. });
-    let times = rng.u32(1..=if is_stall { 1 } else { 2 });
-    let rule = FaultRule::new(method, fault).times(times);
-    let kind = serde_json::to_value(fault).unwrap_or_default();
-    InjectedRule {
-        method,
-        kind: kind["kind"].as_str().unwrap_or_default().to_owned(),
-        handle: taskcluster.inject(rule),
-    }
+    FaultRule::new(method, fault).times(rng.u32(1..=if is_stall { 1 } else { 2 }))
 }

@@ -1,24 +1,30 @@
-//! Runs random tasks with random faults against a worker process and checks it for leaks.
+//! Runs random tasks with random faults against workers and checks them for leaks.
 //!
-//! `cargo xtask soak` builds the example worker and starts this program. The worker claims from an embedded Taskcluster
-//! in this process and is sampled from outside, through `/proc`. A seed repeats the random choices, but not their timing
-//! relative to the worker.
+//! `cargo xtask soak` builds the programs and starts this one, which starts a Taskcluster server and workers, and samples
+//! them from outside, through `/proc`. A seed repeats the random choices, but not their timing relative to the workers.
 
 mod assertions;
 mod faults;
 mod flags;
 mod history;
-mod plot;
+mod leftovers;
+mod load;
+mod logs;
+mod no_op;
+mod process;
+mod queue;
 mod report;
 mod sample;
+mod server;
 mod soak_test;
 mod tasks;
 mod viewers;
 mod worker;
 
+use std::fs;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::flags::Soak;
 
@@ -45,6 +51,11 @@ fn run(flags: &Soak) -> Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    fs::create_dir_all(&flags.out)
+        .with_context(|| format!("cannot create {}", flags.out.display()))?;
+    if let Some(tasks) = flags.no_op {
+        return runtime.block_on(no_op::run(flags, tasks));
+    }
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}; repeat with --seed {seed}");
     let history = runtime.block_on(soak_test::run(flags, seed))?;

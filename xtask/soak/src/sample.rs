@@ -31,7 +31,7 @@ impl Sample {
     /// Samples a process and its folder.
     pub(crate) fn take(pid: u32, data: &Path, at: f64) -> Result<Self> {
         let status =
-            fs::read_to_string(format!("/proc/{pid}/status")).context("the worker has exited")?;
+            fs::read_to_string(format!("/proc/{pid}/status")).context("the process has exited")?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
         Ok(Self {
@@ -77,21 +77,10 @@ fn is_zombie_of(stat: &str, parent: u32) -> bool {
     fields.starts_with(&["Z", &parent.to_string()])
 }
 
-fn processes() -> impl Iterator<Item = u32> {
+/// Returns the ids of all processes.
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// Returns the running processes of tasks of this Taskcluster, even those with another parent.
-pub(crate) fn task_processes(root_url: &str) -> Vec<u32> {
-    // Searches the environment, which also finds processes whose parent has exited.
-    let variable = format!("TASKCLUSTER_ROOT_URL={root_url}\0");
-    let is_task = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let text = String::from_utf8_lossy(&environment);
-        text.contains(&variable) && text.contains("TASK_ID=")
-    };
-    processes().filter(is_task).collect()
 }
 
 /// Returns the number of bytes in a folder, without files that are removed meanwhile.

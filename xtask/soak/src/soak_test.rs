@@ -1,95 +1,124 @@
-//! The course of a soak test: load with faults, then the idle worker.
+//! The course of a soak test: load with faults, then the idle workers, then the checks of what they left.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use runtime_mocks::taskcluster::Taskcluster;
-use tempfile::TempDir;
+use runtime_core::TaskId;
 use tokio::task::JoinHandle;
 
 use crate::assertions::IDLE_SLACK;
-use crate::faults::{self, InjectedRule};
 use crate::flags::Soak;
-use crate::history::{History, Observation, ResolvedCounts, TaskRecord};
-use crate::sample::{self, Sample};
+use crate::history::{
+    EventCounts, FaultCounts, History, Observation, ResolvedCounts, TaskRecord, resolution,
+};
+use crate::leftovers;
+use crate::logs;
+use crate::queue::QueueClient;
+use crate::sample::Sample;
+use crate::server::Server;
 use crate::tasks::{self, TaskSpec};
-use crate::viewers;
 use crate::worker::Worker;
 
-/// Short, so that reclaims are frequent and a claim whose response was lost expires soon.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(40);
-const LONG_POLL: Duration = Duration::from_secs(5);
-const TICK: Duration = Duration::from_millis(100);
-/// Seconds between two samples.
-const SAMPLE_INTERVAL: f64 = 5.0;
-/// Mean number of seconds between two faults.
-const FAULT_INTERVAL: f64 = 4.0;
-/// Mean number of seconds between two viewers of logs.
-const VIEWER_INTERVAL: f64 = 2.0;
+/// The maximum number of concurrent tasks of all workers.
+const CAPACITY: usize = 6;
 /// The time limit for the resolution of all tasks.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Longer than the worker keeps idle connections and threads.
+/// Longer than workers keep idle connections and threads.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A claim may be valid for this number of seconds longer, after the clock of the server was set back.
+pub(crate) const MAX_CLOCK_OFFSET: f64 = 240.0;
 
 /// Runs a soak test.
 pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
-    let builder = Taskcluster::builder()
-        .claim_timeout(CLAIM_TIMEOUT)
-        .long_poll(LONG_POLL);
-    let taskcluster = builder.start().await?;
-    let data = tempfile::Builder::new().prefix("soak-").tempdir()?;
-    let worker = Worker::start(&flags.worker, data.path(), &taskcluster)?;
+    let cgroups_before = leftovers::abandoned_cgroups();
+    let server = Server::start(&flags.server, &flags.out).await?;
+    let count = flags.worker_count();
+    let workers = (1..=count).map(|number| {
+        let id = format!("worker-{number}");
+        Worker::start(flags, &server, &id, CAPACITY.div_ceil(count))
+    });
+    let workers = workers.collect::<Result<Vec<_>>>()?;
     let mut test = SoakTest {
         rng: Rng::with_seed(seed),
-        taskcluster,
-        data,
-        worker,
+        queue: QueueClient::new(&server)?,
+        server,
+        workers,
         start: Instant::now(),
         tasks: Vec::new(),
         unresolved: Vec::new(),
         resolved: BTreeMap::new(),
         cancellations: Vec::new(),
-        faults: Vec::new(),
+        restarts: Vec::new(),
+        clock_offset: 0.0,
+        faults: BTreeMap::new(),
         viewers: Vec::new(),
+        events: EventCounts::default(),
     };
     let inputs = test.create_inputs().await?;
-    let before = test.sample()?;
+    let before = test.workers[0].sample(0.0)?.context("it runs")?;
     test.start = Instant::now();
     let observations = test.run_load(flags, &inputs).await?;
-    test.taskcluster.clear_faults();
-    test.wait_resolved().await?;
+    test.end_load().await?;
     let after = test.wait_idle(&before).await?;
-    test.finish(flags, seed, (before, observations, after))
-        .await
+    let mut left = test.leftover_processes("the idle workers");
+    let failed_exits = test.stop_workers().await?;
+    left.extend(test.leftover_processes("the workers that exited"));
+    left.extend(test.leftover_files());
+    let cgroups = leftovers::abandoned_cgroups();
+    let cgroups = cgroups.difference(&cgroups_before);
+    left.extend(cgroups.map(|path| format!("control group {}", path.display())));
+    let tasks = test.task_records().await?;
+    let claims = test
+        .workers
+        .iter_mut()
+        .flat_map(|worker| worker.claims.drain(..));
+    let claims = claims.collect();
+    test.server.stop().await?;
+    Ok(History {
+        seed,
+        duration: flags.duration(),
+        isolation: flags.isolation().to_owned(),
+        before,
+        observations,
+        after,
+        tasks,
+        claims,
+        faults: test.faults,
+        events: test.events,
+        leftovers: left,
+        failed_exits,
+    })
 }
 
-struct SoakTest {
-    rng: Rng,
-    taskcluster: Taskcluster,
-    data: TempDir,
-    worker: Worker,
-    start: Instant,
-    /// The created tasks with their ids.
-    tasks: Vec<(String, TaskSpec)>,
-    /// Indices of the tasks that are not resolved yet.
-    unresolved: Vec<usize>,
+pub(crate) struct SoakTest {
+    pub(crate) rng: Rng,
+    pub(crate) server: Server,
+    pub(crate) queue: QueueClient,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) start: Instant,
+    /// The created tasks.
+    pub(crate) tasks: Vec<(TaskId, TaskSpec)>,
+    /// Indices of the tasks that are not known to be resolved.
+    pub(crate) unresolved: Vec<usize>,
     resolved: ResolvedCounts,
     /// The tasks to cancel, with the time to do so.
-    cancellations: Vec<(Instant, String)>,
-    faults: Vec<InjectedRule>,
-    viewers: Vec<JoinHandle<()>>,
+    pub(crate) cancellations: Vec<(Instant, TaskId)>,
+    /// The killed workers, with the time of their restart.
+    pub(crate) restarts: Vec<(Instant, usize)>,
+    /// Seconds that the clock of the server is ahead.
+    pub(crate) clock_offset: f64,
+    pub(crate) faults: FaultCounts,
+    pub(crate) viewers: Vec<JoinHandle<()>>,
+    pub(crate) events: EventCounts,
 }
 
 impl SoakTest {
-    fn create(&mut self, spec: TaskSpec) -> Result<String> {
-        let task_id = self.taskcluster.create_task(serde_json::json!({
-            "taskQueueId": "demo/local",
-            "payload": spec.payload,
-            "dependencies": spec.dependencies,
-            "metadata": {"name": task_name(self.tasks.len())},
-        }))?;
+    pub(crate) async fn create(&mut self, spec: TaskSpec) -> Result<TaskId> {
+        let name = task_name(self.tasks.len());
+        let task_id = self.queue.create(&name, &spec).await?;
         if let Some(delay) = spec.cancel_after {
             let cancellation = (Instant::now() + delay, task_id.clone());
             self.cancellations.push(cancellation);
@@ -100,162 +129,161 @@ impl SoakTest {
     }
 
     async fn create_inputs(&mut self) -> Result<Vec<String>> {
-        let inputs = (0..tasks::INPUTS).map(|_| self.create(tasks::input_task()));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let mut inputs = Vec::new();
+        for _ in 0..tasks::INPUTS {
+            inputs.push(self.create(tasks::input_task()).await?.to_string());
+        }
         self.wait_resolved().await?;
         Ok(inputs)
     }
 
-    /// Creates tasks, faults and viewers and takes samples until the time is over.
-    async fn run_load(&mut self, flags: &Soak, inputs: &[String]) -> Result<Vec<Observation>> {
-        let mut observations = Vec::new();
-        // The times, in seconds, when the next of each is due.
-        let [mut task, mut fault, mut viewer, mut sample] = [0.0; 4];
-        while self.start.elapsed() < flags.duration() {
-            let now = self.start.elapsed().as_secs_f64();
-            if now >= task {
-                task = now + self.random_delay(flags.task_interval());
-                let spec = tasks::random_task(&mut self.rng, inputs);
-                self.create(spec)?;
-            }
-            if now >= fault {
-                fault = now + self.random_delay(FAULT_INTERVAL);
-                let rule = faults::inject(&mut self.rng, &self.taskcluster);
-                self.faults.push(rule);
-            }
-            if now >= viewer {
-                viewer = now + self.random_delay(VIEWER_INTERVAL);
-                self.add_viewer();
-            }
-            if now >= sample {
-                sample = now + SAMPLE_INTERVAL;
-                let (sample, resolved) = (self.sample()?, self.resolved.clone());
-                observations.push(Observation { sample, resolved });
-            }
-            self.tick().await?;
-        }
-        Ok(observations)
+    /// Samples all processes and counts the resolved tasks.
+    pub(crate) async fn observe(&mut self) -> Result<Observation> {
+        let at = self.start.elapsed().as_secs_f64();
+        let workers = self.workers.iter().map(|worker| worker.sample(at));
+        let workers = workers.collect::<Result<Vec<_>>>()?;
+        let server = self.server.sample(at)?;
+        self.update_resolved().await?;
+        let resolved = self.resolved.clone();
+        Ok(Observation {
+            workers,
+            server,
+            resolved,
+        })
     }
 
-    /// Returns a delay in seconds, uniformly distributed around the mean.
-    fn random_delay(&mut self, mean: f64) -> f64 {
-        mean * 2.0 * self.rng.f64()
-    }
-
-    /// Starts a viewer of the live log of a random task, if it has a live log.
-    fn add_viewer(&mut self) {
-        let Some(index) = self.rng.choice(&self.unresolved).copied() else {
-            return;
-        };
-        if let Some(url) = viewers::live_log(&self.taskcluster, &self.tasks[index].0) {
-            self.viewers.push(viewers::spawn(&mut self.rng, url));
+    async fn update_resolved(&mut self) -> Result<()> {
+        let mut unresolved = Vec::new();
+        for index in std::mem::take(&mut self.unresolved) {
+            let status = self.queue.status(&self.tasks[index].0).await?;
+            if status.state.is_resolved() {
+                *self.resolved.entry(resolution(&status)).or_default() += 1;
+            } else {
+                unresolved.push(index);
+            }
         }
-    }
-
-    /// Cancels tasks that are due, counts resolved tasks, and sleeps.
-    async fn tick(&mut self) -> Result<()> {
-        ensure!(self.worker.is_running(), "the worker exited");
-        let now = Instant::now();
-        let due = self.cancellations.extract_if(.., |(at, _)| *at <= now);
-        for (_, task_id) in due.collect::<Vec<_>>() {
-            self.taskcluster.cancel_task(&task_id)?;
-        }
-        let (taskcluster, tasks, resolved) = (&self.taskcluster, &self.tasks, &mut self.resolved);
-        self.unresolved
-            .retain(|index| match taskcluster.status(&tasks[*index].0) {
-                Ok(status) if status.state.is_resolved() => {
-                    *resolved.entry(status.state_and_reason()).or_default() += 1;
-                    false
-                }
-                _ => true,
-            });
-        tokio::time::sleep(TICK).await;
+        self.unresolved = unresolved;
         Ok(())
     }
 
-    /// Waits until every task is resolved.
+    /// Ends faults and crashes, and waits until every task is resolved.
+    async fn end_load(&mut self) -> Result<()> {
+        self.count_faults().await?;
+        self.queue.clear_faults().await?;
+        for (_, index) in std::mem::take(&mut self.restarts) {
+            self.workers[index].restart()?;
+        }
+        while !self.cancellations.is_empty() {
+            self.cancel_due().await?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        if self.events.server_kills > 0 {
+            // Claims from before the clock was set back expire.
+            self.queue.step_clock(MAX_CLOCK_OFFSET).await?;
+        }
+        self.wait_resolved().await
+    }
+
     async fn wait_resolved(&mut self) -> Result<()> {
         let start = Instant::now();
-        while !self.unresolved.is_empty() {
+        loop {
+            self.check_workers()?;
+            self.update_resolved().await?;
+            if self.unresolved.is_empty() {
+                return Ok(());
+            }
             let names = self.unresolved.iter().map(|index| task_name(*index));
             let names = names.collect::<Vec<_>>().join(", ");
             ensure!(start.elapsed() < RESOLVE_TIMEOUT, "not resolved: {names}");
-            self.tick().await?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Fails if a worker has exited.
+    pub(crate) fn check_workers(&mut self) -> Result<()> {
+        for worker in &mut self.workers {
+            ensure!(!worker.has_exited(), "{} exited, see its log", worker.id);
         }
         Ok(())
     }
 
-    /// Waits until the worker has released its descriptors and threads, or for the time that it may keep them.
-    async fn wait_idle(&mut self, before: &Sample) -> Result<Sample> {
+    /// Waits until the workers have released their descriptors and threads, or for the time that they may keep them.
+    async fn wait_idle(&mut self, before: &Sample) -> Result<Vec<Sample>> {
         let start = Instant::now();
         loop {
-            let now = self.sample()?;
-            let is_idle = now.descriptors <= before.descriptors + IDLE_SLACK
-                && now.threads <= before.threads + IDLE_SLACK;
-            if is_idle || start.elapsed() > IDLE_TIMEOUT {
-                return Ok(now);
+            let at = self.start.elapsed().as_secs_f64();
+            let samples = self.workers.iter().map(|worker| worker.sample(at));
+            let samples: Vec<_> = samples.collect::<Result<Vec<_>>>()?;
+            let samples: Vec<_> = samples.into_iter().flatten().collect();
+            let is_idle = |now: &Sample| {
+                now.descriptors <= before.descriptors + IDLE_SLACK
+                    && now.threads <= before.threads + IDLE_SLACK
+            };
+            if samples.iter().all(is_idle) || start.elapsed() > IDLE_TIMEOUT {
+                return Ok(samples);
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn sample(&self) -> Result<Sample> {
-        let seconds = self.start.elapsed().as_secs_f64();
-        Sample::take(self.worker.pid, self.data.path(), seconds)
+    fn leftover_processes(&self, of: &str) -> Vec<String> {
+        let pids = leftovers::task_processes(&self.server.root_url);
+        let pids = pids.into_iter();
+        pids.map(|pid| format!("process {pid} of {of}")).collect()
     }
 
-    /// Stops the worker and collects the final status of all tasks.
-    async fn finish(
-        self,
-        flags: &Soak,
-        seed: u64,
-        (before, observations, after): (Sample, Vec<Observation>, Sample),
-    ) -> Result<History> {
-        let leftovers = || sample::task_processes(self.taskcluster.root_url()).len();
-        let leftovers_before = leftovers();
-        let (exit_status, claims) = self.worker.stop().await?;
-        let leftovers = (leftovers_before, leftovers());
-        let mut tasks = Vec::new();
-        for (index, (task_id, spec)) in self.tasks.into_iter().enumerate() {
-            let status = self.taskcluster.status(&task_id)?;
-            let errors = if status.state_and_reason() == spec.expected {
-                String::new()
-            } else {
-                error_lines(&self.taskcluster, &task_id).await
+    /// Returns the mounts and the folders of tasks, after the workers have exited.
+    fn leftover_files(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for worker in &self.workers {
+            let mounts = leftovers::mounts(worker.folder()).into_iter();
+            left.extend(mounts.map(|mount| format!("mount {mount}")));
+            let folders = leftovers::task_folders(&worker.data()).into_iter();
+            left.extend(folders.map(|folder| format!("folder {}", folder.display())));
+        }
+        left
+    }
+
+    /// Stops all workers, and describes those that fail.
+    async fn stop_workers(&mut self) -> Result<Vec<String>> {
+        let mut failed = Vec::new();
+        for worker in &mut self.workers {
+            let status = worker.stop().await?;
+            if !status.success() {
+                failed.push(format!("{}: {status}", worker.id));
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Returns the final status of all tasks, and checks their logs.
+    async fn task_records(&mut self) -> Result<Vec<TaskRecord>> {
+        let mut records = Vec::new();
+        for (index, (task_id, spec)) in std::mem::take(&mut self.tasks).into_iter().enumerate() {
+            let status = self.queue.status(&task_id).await?;
+            let log = self.queue.read_log(&task_id).await;
+            let is_expected = resolution(&status) == spec.expected;
+            let log_defect = match &log {
+                // A cancelled task may have had no run, and its log may end anywhere.
+                _ if spec.cancel_after.is_some() => None,
+                Ok(log) => logs::defect(log, spec.lines),
+                Err(error) => Some(format!("the log cannot be read: {error:#}")),
             };
-            tasks.push(TaskRecord {
+            records.push(TaskRecord {
                 name: task_name(index),
                 kind: spec.kind,
                 expected: spec.expected,
                 status,
-                errors,
+                log_defect,
+                errors: if is_expected {
+                    String::new()
+                } else {
+                    logs::error_lines(log.as_deref().unwrap_or_default())
+                },
             });
         }
-        Ok(History {
-            seed,
-            duration: flags.duration(),
-            before,
-            observations,
-            after,
-            tasks,
-            claims,
-            faults: self.faults,
-            viewers: self.viewers.len(),
-            leftovers,
-            exit_status,
-        })
+        Ok(records)
     }
-}
-
-/// Returns the first error lines of a task's log.
-async fn error_lines(taskcluster: &Taskcluster, task_id: &str) -> String {
-    let log = taskcluster.read_artifact_text(task_id, "public/logs/live_backing.log");
-    let Ok(log) = log.await else {
-        return "no log".to_owned();
-    };
-    let lines = log.lines();
-    let errors = lines.filter(|line| line.starts_with("[taskcluster:error]"));
-    errors.take(3).collect::<Vec<_>>().join("\n  ")
 }
 
 fn task_name(index: usize) -> String {

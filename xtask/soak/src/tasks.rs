@@ -15,6 +15,8 @@ pub(crate) struct TaskSpec {
     pub(crate) dependencies: Vec<String>,
     /// The time from its creation to its cancellation.
     pub(crate) cancel_after: Option<Duration>,
+    /// The number of lines `line 1`, `line 2` and so on in its log.
+    pub(crate) lines: u32,
 }
 
 /// The number of inputs. Few, so that the worker soon has all of them and its disk usage is constant.
@@ -32,15 +34,27 @@ type Kind = (u32, &'static str, fn(&mut Rng, &[String]) -> TaskSpec);
 const KINDS: &[Kind] = &[
     (18, "no output", |_, _| shell("true", COMPLETED)),
     (14, "output", |rng, _| {
-        shell(&format!("seq {}", rng.u32(1..40_000)), COMPLETED)
+        let lines = rng.u32(1..40_000);
+        let command = format!("seq -f 'line %.0f' {lines}");
+        TaskSpec {
+            lines,
+            ..shell(&command, COMPLETED)
+        }
     }),
     (10, "slow output", |rng, _| {
         let lines = rng.u32(5..40);
         let command = format!("for i in $(seq {lines}); do echo line $i; sleep 0.1; done");
-        shell(&command, COMPLETED)
+        TaskSpec {
+            lines,
+            ..shell(&command, COMPLETED)
+        }
     }),
     (8, "exit code", |rng, _| {
-        shell(&format!("exit {}", rng.u8(1..=255)), FAILED)
+        let command = format!("echo line 1; exit {}", rng.u8(1..=255));
+        TaskSpec {
+            lines: 1,
+            ..shell(&command, FAILED)
+        }
     }),
     (10, "artifacts", |rng, _| artifacts(rng)),
     (10, "cache", |rng, _| cache(rng)),
@@ -111,6 +125,11 @@ pub(crate) fn input_task() -> TaskSpec {
     }
 }
 
+/// Returns a task whose process does nothing.
+pub(crate) fn no_op_task() -> TaskSpec {
+    spec(json!({"command": ["true"], "maxRunTime": 900}), COMPLETED)
+}
+
 fn spec(payload: Value, expected: &'static str) -> TaskSpec {
     TaskSpec {
         kind: "",
@@ -118,6 +137,7 @@ fn spec(payload: Value, expected: &'static str) -> TaskSpec {
         expected,
         dependencies: Vec::new(),
         cancel_after: None,
+        lines: 0,
     }
 }
 

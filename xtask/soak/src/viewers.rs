@@ -3,25 +3,13 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use runtime_mocks::taskcluster::{ArtifactKind, Taskcluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Returns the URL of the live log of a running task.
-pub(crate) fn live_log(taskcluster: &Taskcluster, task_id: &str) -> Option<String> {
-    let status = taskcluster.status(task_id).ok()?;
-    let run = status.runs.len().checked_sub(1)?;
-    let artifacts = taskcluster.artifacts(task_id, run.try_into().ok()?).ok()?;
-    let live = artifacts
-        .into_iter()
-        .find(|artifact| artifact.name.ends_with("live.log"))?;
-    match live.kind {
-        ArtifactKind::Reference { url } => Some(url),
-        _ => None,
-    }
-}
+/// The artifact with the live log of a running task.
+pub(crate) const LIVE_LOG: &str = "public/logs/live.log";
 
 /// Spawns a viewer that reads a live log for a random time and then disconnects.
 pub(crate) fn spawn(rng: &mut Rng, url: String) -> JoinHandle<()> {

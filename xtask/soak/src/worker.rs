@@ -1,86 +1,165 @@
-//! The worker process, and the claims and resolutions that it prints.
+//! A worker process, and the claims and resolutions that it prints.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use runtime_mocks::taskcluster::Taskcluster;
+use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{ChildStdout, Command};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-/// The time limit for the exit of an idle worker.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::flags::Soak;
+use crate::process::Process;
+use crate::queue::TASK_QUEUE_ID;
+use crate::sample::Sample;
+use crate::server::Server;
 
 /// The numbers of claims and of resolutions of each task.
 pub(crate) type ClaimCounts = BTreeMap<String, (u32, u32)>;
 
-/// A worker process that claims from an embedded Taskcluster.
+/// The counts of one process.
+pub(crate) struct WorkerClaims {
+    pub(crate) worker: String,
+    pub(crate) was_killed: bool,
+    pub(crate) counts: ClaimCounts,
+}
+
+/// A worker with its folder. Its process may be killed and started again.
 pub(crate) struct Worker {
-    child: Child,
-    claims: JoinHandle<ClaimCounts>,
-    pub(crate) pid: u32,
+    pub(crate) id: String,
+    program: PathBuf,
+    log: PathBuf,
+    /// The folder with the configuration file and the worker's data folder.
+    folder: TempDir,
+    /// The number of resolutions that all its processes printed.
+    pub(crate) resolved: Arc<AtomicU64>,
+    running: Option<(Process, JoinHandle<ClaimCounts>)>,
+    /// The counts of the earlier processes.
+    pub(crate) claims: Vec<WorkerClaims>,
 }
 
 impl Worker {
-    pub(crate) fn start(program: &Path, data: &Path, taskcluster: &Taskcluster) -> Result<Self> {
-        let credentials = taskcluster.credentials();
-        let mut command = Command::new(program);
-        let access_token = credentials.secrets().next().unwrap_or_default();
+    /// Starts a worker that claims from a server.
+    pub(crate) fn start(flags: &Soak, server: &Server, id: &str, capacity: usize) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("soak-").tempdir()?;
+        let credentials = &server.credentials;
+        let config = json!({
+            "worker": {
+                "rootUrl": server.root_url,
+                "taskQueueId": TASK_QUEUE_ID,
+                "workerGroup": "soak",
+                "workerId": id,
+                "capacity": capacity,
+                "dataFolder": folder.path().join("data"),
+                "credentials": {
+                    "clientId": credentials.client_id,
+                    "accessToken": credentials.secrets().next().unwrap_or_default(),
+                },
+            },
+            "engine": {
+                "isolation": flags.isolation(),
+                "env": {"PATH": std::env::var("PATH").unwrap_or_default()},
+            },
+        });
+        fs::write(folder.path().join("config.json"), config.to_string())?;
+        let mut worker = Self {
+            id: id.to_owned(),
+            program: flags.worker.clone(),
+            log: flags.out.join(format!("{id}.log")),
+            folder,
+            resolved: Arc::default(),
+            running: None,
+            claims: Vec::new(),
+        };
+        worker.restart()?;
+        Ok(worker)
+    }
+
+    /// Starts the process again after [`kill`](Self::kill).
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
         command
-            .args([
-                "run",
-                "--connect",
-                taskcluster.root_url(),
-                "--capacity",
-                "6",
-            ])
-            .arg("--data")
-            .arg(data)
-            .env("TASKCLUSTER_CLIENT_ID", &credentials.client_id)
-            .env("TASKCLUSTER_ACCESS_TOKEN", access_token)
-            // An inherited certificate would belong to other credentials.
-            .env_remove("TASKCLUSTER_CERTIFICATE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let child = command.spawn();
-        let mut child = child.with_context(|| format!("cannot start {}", program.display()))?;
-        let output = child.stdout.take().context("stdout is piped")?;
-        Ok(Self {
-            pid: child.id().context("the process was just started")?,
-            child,
-            claims: tokio::spawn(count_claims(output)),
-        })
+            .args(["run", "--config"])
+            .arg(self.folder.path().join("config.json"));
+        let (process, output) = Process::start(&mut command, &self.log)?;
+        let counts = tokio::spawn(count_claims(output, Arc::clone(&self.resolved)));
+        self.running = Some((process, counts));
+        Ok(())
     }
 
-    /// Returns whether the process is running.
-    pub(crate) fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
-    /// Sends SIGTERM as a service manager does; returns the exit status and the counts.
-    pub(crate) async fn stop(mut self) -> Result<(ExitStatus, ClaimCounts)> {
-        // `Child::kill` would send SIGKILL.
-        let pid = self.pid.to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().await?;
-        let exited = timeout(STOP_TIMEOUT, self.child.wait()).await;
-        let status = exited.context("the worker did not exit after SIGTERM")??;
-        Ok((status, self.claims.await?))
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Samples the process, unless it was killed.
+    pub(crate) fn sample(&self, at: f64) -> Result<Option<Sample>> {
+        let running = self.running.as_ref();
+        let sample = running.map(|(process, _)| Sample::take(process.pid, &self.data(), at));
+        sample
+            .transpose()
+            .with_context(|| format!("cannot sample {}", self.id))
+    }
+
+    /// Returns whether the process has exited without having been killed.
+    pub(crate) fn has_exited(&mut self) -> bool {
+        let process = self.running.as_mut().map(|(process, _)| process);
+        process.is_some_and(|process| !process.is_running())
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.running.is_none()
+    }
+
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        let Some((process, counts)) = self.running.take() else {
+            return Ok(());
+        };
+        process.kill().await?;
+        self.add_claims(counts.await?, true);
+        Ok(())
+    }
+
+    /// Sends SIGTERM and returns the exit status.
+    pub(crate) async fn stop(&mut self) -> Result<ExitStatus> {
+        let (process, counts) = self.running.take().context("the worker is not running")?;
+        let status = process.stop().await;
+        let status = status.with_context(|| format!("cannot stop {}", self.id))?;
+        self.add_claims(counts.await?, false);
+        Ok(status)
+    }
+
+    fn add_claims(&mut self, counts: ClaimCounts, was_killed: bool) {
+        self.claims.push(WorkerClaims {
+            worker: self.id.clone(),
+            was_killed,
+            counts,
+        });
     }
 }
 
-/// Counts the lines `NAME claimed` and `NAME RESOLUTION after SECONDS s`.
-async fn count_claims(output: ChildStdout) -> ClaimCounts {
+/// Counts the lines `NAME ID claimed: URL` and `NAME ID RESOLUTION after SECONDS s`.
+async fn count_claims(output: ChildStdout, resolved: Arc<AtomicU64>) -> ClaimCounts {
     let mut counts = ClaimCounts::new();
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         count(&mut counts, &line);
+        resolved.fetch_add(u64::from(is_resolution(&line)), Ordering::Relaxed);
     }
     counts
+}
+
+fn is_resolution(line: &str) -> bool {
+    line.contains(" after ")
 }
 
 fn count(counts: &mut ClaimCounts, line: &str) {
@@ -89,10 +168,10 @@ fn count(counts: &mut ClaimCounts, line: &str) {
         return;
     };
     let (claims, resolutions) = counts.entry(name.to_owned()).or_default();
-    match event.trim() {
-        "claimed" => *claims += 1,
-        event if event.contains(" after ") => *resolutions += 1,
-        _ => {}
+    if event.contains(" claimed: ") {
+        *claims += 1;
+    } else if is_resolution(event) {
+        *resolutions += 1;
     }
 }
 
@@ -104,10 +183,10 @@ mod tests {
     fn claims_and_resolutions_are_counted() {
         let mut counts = ClaimCounts::new();
         for line in [
-            "soak-1     claimed",
-            "soak-1     running",
-            "soak-2     claimed",
-            "soak-1     exception/canceled after 1.20 s",
+            "soak-1     RmzTkg claimed: http://127.0.0.1:8640/tasks/RmzTkg",
+            "soak-1     RmzTkg running",
+            "soak-2     8Qj614 claimed: http://127.0.0.1:8640/tasks/8Qj614",
+            "soak-1     RmzTkg exception/canceled after 1.20 s",
             "claiming from soak/worker after all",
         ] {
             count(&mut counts, line);

@@ -96,7 +96,7 @@ impl Drop for Server {
 }
 
 /// The program with the embedded Taskcluster.
-pub(super) const TASKCLUSTER: Program = Program::Binary("taskcluster-dev");
+pub(crate) const TASKCLUSTER: Program = Program::Binary("taskcluster-dev");
 
 /// A program of the workspace.
 #[derive(Clone, Copy)]

@@ -1,0 +1,255 @@
+//! Many no-op tasks through one worker as fast as it can, in any number of runs.
+//!
+//! Totals are appended to a file, so that the next run continues to count where this one ended.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use plots::{Series, plot_over_time};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use crate::assertions::{self, MEASURES};
+use crate::flags::Soak;
+use crate::queue::QueueClient;
+use crate::sample::Sample;
+use crate::server::Server;
+use crate::tasks;
+use crate::worker::Worker;
+
+/// Concurrent tasks of the worker.
+const CAPACITY: usize = 16;
+/// The number of tasks that wait in the queue.
+const PENDING: u64 = 200;
+/// The number of concurrent requests that create tasks.
+const CREATORS: usize = 4;
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
+/// The time limit without a resolved task.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The CPU time per task may grow by this factor, from the middle third of all tasks to the last.
+const CPU_FACTOR: f64 = 1.25;
+/// Rows of the table.
+const ROWS: u64 = 10;
+
+/// The totals of all runs at one time.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Total {
+    tasks: u64,
+    /// CPU time of the worker in seconds, without its tasks.
+    cpu_time: f64,
+    /// Wall time in seconds.
+    time: f64,
+    memory: f64,
+    descriptors: f64,
+    threads: f64,
+    /// The number of the run, from 1.
+    run: u64,
+}
+
+/// Runs no-op tasks and writes the report of all runs; returns the failed assertions.
+pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
+    let file = flags.out.join("no-op.jsonl");
+    let mut totals = read_totals(&file)?;
+    let base = totals.last().copied().unwrap_or_default();
+    let server = Server::start(&flags.server, &flags.out).await?;
+    let mut worker = Worker::start(flags, &server, "worker-1", CAPACITY)?;
+    let queue = Arc::new(QueueClient::new(&server)?);
+    let mut creators = create_tasks(&queue, count, &worker.resolved);
+    let mut log = File::options().append(true).create(true).open(&file)?;
+    let (start, mut samples) = (Instant::now(), Vec::new());
+    let (mut tasks, mut changed) = (0, Instant::now());
+    while tasks < count {
+        tokio::time::sleep(SAMPLE_INTERVAL).await;
+        while let Some(created) = creators.try_join_next() {
+            created??;
+        }
+        let at = start.elapsed().as_secs_f64();
+        let sample = worker.sample(at)?.context("the worker runs")?;
+        let resolved = worker.resolved.load(Ordering::Relaxed);
+        if resolved > tasks {
+            (tasks, changed) = (resolved, Instant::now());
+        }
+        ensure!(
+            changed.elapsed() < STALL_TIMEOUT,
+            "no task was resolved for a minute"
+        );
+        samples.push(sample);
+        totals.push(Total {
+            tasks: base.tasks + tasks,
+            cpu_time: base.cpu_time + sample.cpu_time,
+            time: base.time + at,
+            memory: sample.memory,
+            descriptors: sample.descriptors,
+            threads: sample.threads,
+            run: base.run + 1,
+        });
+        let total = totals.last().context("just added")?;
+        writeln!(log, "{}", serde_json::to_string(total)?)?;
+    }
+    let status = worker.stop().await?;
+    ensure!(
+        status.success(),
+        "the worker failed after SIGTERM: {status}"
+    );
+    server.stop().await?;
+    let mut failures = growth_failures(&samples);
+    failures.extend(cpu_failure(&totals));
+    write_report(&flags.out, &totals)?;
+    Ok(failures)
+}
+
+/// Creates tasks as fast as the worker resolves them.
+fn create_tasks(
+    queue: &Arc<QueueClient>,
+    count: u64,
+    resolved: &Arc<AtomicU64>,
+) -> JoinSet<Result<()>> {
+    let created = Arc::new(AtomicU64::new(0));
+    let mut creators = JoinSet::new();
+    for _ in 0..CREATORS {
+        let (queue, created) = (Arc::clone(queue), Arc::clone(&created));
+        let resolved = Arc::clone(resolved);
+        creators.spawn(async move {
+            let spec = tasks::no_op_task();
+            while created.fetch_add(1, Ordering::Relaxed) < count {
+                queue.create("no-op", &spec).await?;
+                while created.load(Ordering::Relaxed) > resolved.load(Ordering::Relaxed) + PENDING {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            Ok(())
+        });
+    }
+    creators
+}
+
+fn read_totals(file: &Path) -> Result<Vec<Total>> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    let totals = text.lines().map(serde_json::from_str);
+    Ok(totals.collect::<Result<_, _>>()?)
+}
+
+/// Checks this run's worker as in a run with random tasks.
+fn growth_failures(samples: &[Sample]) -> Vec<String> {
+    let growth = MEASURES.iter().map(|it| assertions::measure(it, samples));
+    growth
+        .filter_map(|it| assertions::growth_failure(&it))
+        .collect()
+}
+
+fn cpu_failure(totals: &[Total]) -> Option<String> {
+    let all = totals.last()?.tasks;
+    let per_task = |from, to| Some(cpu_per_task(at(totals, from)?, at(totals, to)?));
+    let middle = per_task(all / 3, all * 2 / 3)?;
+    let last = per_task(all * 2 / 3, all)?;
+    (last > middle * CPU_FACTOR)
+        .then(|| format!("CPU time per task grew from {middle:.2} to {last:.2} ms"))
+}
+
+/// Returns the first totals with at least this number of tasks.
+fn at(totals: &[Total], tasks: u64) -> Option<Total> {
+    totals.iter().find(|it| it.tasks >= tasks).copied()
+}
+
+/// Returns the milliseconds of CPU time per task between two totals.
+fn cpu_per_task(from: Total, to: Total) -> f64 {
+    (to.cpu_time - from.cpu_time) * 1e3 / (to.tasks - from.tasks) as f64
+}
+
+fn write_report(folder: &Path, totals: &[Total]) -> Result<()> {
+    let last = totals.last().context("no tasks")?;
+    let profile = if cfg!(debug_assertions) {
+        "not optimized"
+    } else {
+        "optimized"
+    };
+    let mut text = format!(
+        "{} no-op tasks in {} runs of {:.0} minutes in total, {CAPACITY} at a time, {profile}.\n\n\
+         | tasks | CPU time per task, ms | tasks/s | memory, MiB | descriptors | threads |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        last.tasks,
+        last.run,
+        last.time / 60.0
+    );
+    let mut from = Total::default();
+    for row in 1..=ROWS {
+        let to = at(totals, last.tasks * row / ROWS).context("the last has all tasks")?;
+        if to.tasks > from.tasks {
+            text += &format!(
+                "| {} | {:.2} | {:.0} | {:.1} | {} | {} |\n",
+                to.tasks,
+                cpu_per_task(from, to),
+                (to.tasks - from.tasks) as f64 / (to.time - from.time),
+                to.memory,
+                to.descriptors,
+                to.threads
+            );
+        }
+        from = to;
+    }
+    println!("\n{text}");
+    fs::write(folder.join("no-op.md"), text)?;
+    let plots = [
+        (
+            "no-op-cpu",
+            "CPU time of the worker per no-op task, µs",
+            cpu_points(totals),
+        ),
+        (
+            "no-op-memory",
+            "Resident memory of the worker, MiB",
+            points(totals, |it| it.memory),
+        ),
+    ];
+    for (name, title, points) in plots {
+        let series = Series {
+            name: format!("{} tasks", last.tasks),
+            points,
+        };
+        let svg = plot_over_time(title, &[series], 0.0);
+        fs::write(folder.join(format!("soak-{name}.svg")), svg)?;
+    }
+    Ok(())
+}
+
+fn points(totals: &[Total], value: impl Fn(&Total) -> f64) -> Vec<(f64, f64)> {
+    totals.iter().map(|it| (it.time, value(it))).collect()
+}
+
+/// Returns the CPU time of each interval between two samples.
+fn cpu_points(totals: &[Total]) -> Vec<(f64, f64)> {
+    let pairs = totals
+        .windows(2)
+        .filter(|pair| pair[1].tasks > pair[0].tasks);
+    pairs
+        .map(|pair| (pair[1].time, cpu_per_task(pair[0], pair[1]) * 1e3))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growing_cost_fails() {
+        let totals = |cost: fn(u64) -> f64| -> Vec<Total> {
+            let mut total = Total::default();
+            let rows = (1..=30).map(|row| {
+                total.tasks += 100;
+                total.cpu_time += 100.0 * cost(row);
+                total
+            });
+            rows.collect()
+        };
+        assert_eq!(cpu_failure(&totals(|_| 0.002)), None);
+        assert!(cpu_failure(&totals(|row| 0.001 * row as f64)).is_some());
+    }
+}
