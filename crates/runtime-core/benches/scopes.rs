@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use bench_harness::{AtMost, Bench, time_ns_each};
+use bench_harness::{AtMost, Bench, Plot, time_ns_each};
 use runtime_core::ScopeSet;
 
 /// Scopes with a few common prefixes, half of them patterns.
@@ -74,7 +74,34 @@ fn main() -> ExitCode {
             .case("intersection of 100 and 20", "µs")
             .bar(AtMost(2.0))
             .ours(|| each(times, || black_box(&worker).intersection(black_box(&task))));
+        growth(bench);
     })
+}
+
+/// A check searches a sorted set, and an intersection is one pass over both sets.
+fn growth(bench: &mut Bench) {
+    const PLOT: Plot = Plot {
+        name: "scopes",
+        title: "Time of an operation with a set of scopes",
+        by: "scopes",
+    };
+    let wanted = scopes(20, 5);
+    let (task, times) = (ScopeSet::new(&wanted), 10_000);
+    let sizes = [100, 1000, 10_000, 100_000];
+    let set = |size| ScopeSet::new(scopes(size as usize, 1));
+    bench
+        .growth(PLOT, "satisfies 20 scopes", "µs")
+        .bar(AtMost(0.3))
+        .run(&sizes, set, |set, _| {
+            each(times, || black_box(&*set).satisfies_all(black_box(&wanted)))
+        });
+    bench
+        .growth(PLOT, "intersection with 20", "µs")
+        .bar(AtMost(1.1))
+        .run(&sizes, set, |set, size| {
+            let times = times * 100 / size;
+            each(times, || black_box(&*set).intersection(black_box(&task)))
+        });
 }
 
 /// Returns the mean duration of `work`.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bench_harness::{AtMost, Bench, time_ms, time_ns_each, time_us};
+use bench_harness::{AtMost, Bench, Plot, time_ms, time_ns_each, time_us};
 use runtime_gc::{
     Amount, CostClass, Disposable, DisposableResource, DisposeError, Footprint, GarbageCollector,
     GcConfig, HostStats, ResourceId, Size, Stat, Stats, SystemStats, Threshold,
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         collect_nothing(bench, runtime);
         next_victims(bench, runtime);
         explain(bench);
+        growth(bench, runtime);
     })
 }
 
@@ -176,4 +177,66 @@ fn explain(bench: &mut Bench) {
     bench
         .case("explain 100 000 resources", "ms")
         .ours(|| time_ms(|| assert_eq!(collector.explain().resources.len(), 100_000)));
+}
+
+/// The time of a call must not depend on the number of resources.
+fn growth(bench: &mut Bench, runtime: &Runtime) {
+    const PLOT: Plot = Plot {
+        name: "gc",
+        title: "Time of a call of the collector",
+        by: "resources",
+    };
+    const BATCH: usize = 1000;
+    let sizes: &[u64] = bench.pick(
+        &[1000, 10_000, 100_000, 1_000_000],
+        &[1000, 10_000, 100_000],
+    );
+    bench
+        .growth(PLOT, "register", "µs")
+        .bar(AtMost(0.2))
+        .rounds(11)
+        .run(
+            sizes,
+            |size| filled(GcConfig::default(), size as usize),
+            |collector, _| {
+                let (tracker, resources) = (collector.tracker(), resources(BATCH));
+                let mut ids = Vec::with_capacity(BATCH);
+                let time =
+                    time_us(|| ids.extend(resources.into_iter().map(|it| tracker.register(it))));
+                ids.into_iter()
+                    .for_each(|id| assert!(tracker.unregister(id)));
+                time / BATCH as f64
+            },
+        );
+    bench
+        .growth(PLOT, "collect without a shortage", "µs")
+        .bar(AtMost(0.2))
+        .rounds(11)
+        .run(
+            sizes,
+            |size| filled(limits(), size as usize),
+            |collector, _| {
+                let report = || runtime.block_on(collector.collect());
+                time_us(|| (0..BATCH).for_each(|_| assert!(report().freed.is_empty())))
+                    / BATCH as f64
+            },
+        );
+    bench
+        .growth(PLOT, "collect 100 of them", "µs")
+        .bar(AtMost(0.2))
+        .rounds(11)
+        .run(
+            sizes,
+            |size| {
+                let mut config = GcConfig::default();
+                config.limits.max_count = Some(Threshold::at(size));
+                filled(config, size as usize)
+            },
+            |collector, _| {
+                for resource in resources(100) {
+                    collector.tracker().register(resource);
+                }
+                time_us(|| assert_eq!(runtime.block_on(collector.collect()).freed.len(), 100))
+            },
+        );
 }

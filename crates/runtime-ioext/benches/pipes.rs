@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::process::ExitCode;
 
-use bench_harness::{AtLeast, AtMost, Bench, rate, time_ns_each};
+use bench_harness::{AtLeast, AtMost, Bench, Plot, rate, time_ns_each};
 use bytes::Bytes;
 use runtime_ioext::pipe::{bounded_pipe, credit_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         unread_bytes_in_memory(bench, runtime);
         unread_chunks(bench, runtime);
         compared_with_duplex(bench, runtime);
+        growth(bench, runtime);
     })
 }
 
@@ -38,6 +39,30 @@ fn unread_bytes_in_memory(bench: &mut Bench, runtime: &Runtime) {
             .peer("64 KiB unread", || through(SEGMENT_SIZE))
             .ours(|| through(unread * MIB));
     }
+}
+
+/// The same as a plot, with and without copies.
+fn growth(bench: &mut Bench, runtime: &Runtime) {
+    const PLOT: Plot = Plot {
+        name: "pipes",
+        title: "Time of a chunk of 64 KiB in a bounded pipe",
+        by: "unread MiB",
+    };
+    let (sizes, segments) = ([1, 4, 16, 64, 256], bench.pick(8192, 4096));
+    let bytes = |unread: u64| unread as usize * MIB;
+    bench.growth(PLOT, "copied", "ns").bar(AtMost(0.1)).run(
+        &sizes,
+        |_| Ends::new(128 * MIB),
+        |ends, unread| runtime.block_on(copy_through(segments, bytes(unread), ends)),
+    );
+    bench
+        .growth(PLOT, "passed without a copy", "ns")
+        .bar(AtMost(0.1))
+        .run(
+            &sizes,
+            |_| (),
+            |(), unread| runtime.block_on(pass_through(20 * segments, bytes(unread))),
+        );
 }
 
 /// The same with chunks that are not copied: the cost of the queue alone.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench_harness::{AtMost, Bench};
+use bench_harness::{AtMost, Bench, Plot};
 use runtime_client::TaskclusterDeployment;
 use runtime_core::{
     Environment, LifeCycleTracker, Stoppable as _, TemporaryStorage, WorkerIdentity,
@@ -32,12 +32,55 @@ fn main() -> ExitCode {
             ("groups if possible", Containment::Groups),
             ("no groups", Containment::Search),
         ] {
-            growth(bench, runtime, name, containment);
+            many_others(bench, runtime, name, containment);
         }
+        growth(bench, runtime);
     })
 }
 
-fn growth(bench: &mut Bench, runtime: &Runtime, name: &str, containment: Containment) {
+/// The CPU time of a task, and of tasks that wait, by what else runs.
+fn growth(bench: &mut Bench, runtime: &Runtime) {
+    let plot = |name, by| Plot {
+        name,
+        title: "CPU time of worker and queue",
+        by,
+    };
+    let tasks = bench.pick(200, 50);
+    let seconds = bench.pick(20, 8);
+    bench
+        .growth(plot("processes", "other processes"), "no-op task", "ms")
+        .bar(AtMost(0.1))
+        .run(
+            &[100, 1000, 4000],
+            |_| (),
+            |(), others| {
+                let _crowd = Crowd::start(others as u32);
+                runtime.block_on(no_op_ms(Containment::Groups, tasks, 0))
+            },
+        );
+    bench
+        .growth(plot("tasks", "other tasks"), "no-op task", "ms")
+        .bar(AtMost(0.1))
+        .run(
+            &[10, 50, 250],
+            |_| (),
+            |(), idle| runtime.block_on(no_op_ms(Containment::Groups, tasks, idle as u32)),
+        );
+    bench
+        .growth(plot("tasks", "other tasks"), "a second of them", "ms")
+        .bar(AtMost(1.1))
+        .run(
+            &[10, 50, 250],
+            |_| (),
+            |(), idle| {
+                let idle = idle_percent(Containment::Groups, idle as u32, seconds);
+                // Percent of a second.
+                runtime.block_on(idle) * 10.0
+            },
+        );
+}
+
+fn many_others(bench: &mut Bench, runtime: &Runtime, name: &str, containment: Containment) {
     let tasks = bench.pick(500, 100);
     let seconds = bench.pick(20, 8);
     let no_op = |idle| runtime.block_on(no_op_ms(containment, tasks, idle));

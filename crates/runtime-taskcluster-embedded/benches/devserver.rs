@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use bench_harness::{AtLeast, AtMost, Bench, peak_rss_mib, time_ms};
+use bench_harness::{AtLeast, AtMost, Bench, Plot, peak_rss_mib, time_ms};
 use runtime_taskcluster_embedded::Taskcluster;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -52,7 +52,31 @@ fn main() -> ExitCode {
             .case("memory with finished tasks", "MiB")
             .bar(AtMost(300.0))
             .ours(|| started(&folder).1);
+        growth(bench, &runtime);
     })
+}
+
+/// A start reads all tasks once.
+fn growth(bench: &mut Bench, runtime: &Runtime) {
+    const PLOT: Plot = Plot {
+        name: "devserver",
+        title: "Start of the server",
+        by: "finished tasks",
+    };
+    let sizes: &[u64] = bench.pick(&[1000, 10_000, 100_000], &[1000, 4000, 16_000]);
+    let create = |tasks| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        runtime.block_on(finish_tasks(&folder, tasks));
+        folder
+    };
+    bench
+        .growth(PLOT, "time", "ms")
+        .bar(AtMost(1.1))
+        .run(sizes, create, |folder, _| started(folder).0);
+    bench
+        .growth(PLOT, "peak memory", "MiB")
+        .bar(AtMost(1.0))
+        .run(sizes, create, |folder, _| started(folder).1);
 }
 
 /// Prints the duration of a start in milliseconds and the peak of memory in MiB.

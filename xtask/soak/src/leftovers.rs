@@ -52,10 +52,10 @@ pub(crate) fn mounts(folder: &Path) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Returns what a worker that has exited left in its data folder, apart from complete caches and inputs.
+/// Returns what a worker that has exited left in its data folder, apart from complete caches and inputs, and its lock.
 pub(crate) fn task_folders(data: &Path) -> Vec<PathBuf> {
     let mut left = entries(data);
-    left.retain(|path| !path.ends_with("mounts"));
+    left.retain(|path| !path.ends_with("mounts") && !path.ends_with(".lock"));
     for cache in entries(&data.join("mounts")) {
         left.extend(entries(&cache.join("leases")));
         left.extend(entries(&cache.join("trash")));
@@ -88,6 +88,7 @@ mod tests {
         };
         create("mounts/caches/folders/a-0");
         create("mounts/caches/index/a-0");
+        create(".lock");
         let expected = BTreeSet::from([
             create("run-1"),
             create("mounts/caches/folders/b-0"),

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         one_task(bench, path);
         redactor::redactor(bench, path);
         redactor::secrets(bench, path);
+        redactor::growth(bench, path);
         process_output::process_output(bench, folder.path());
         many_writers(bench, path);
         writer_with_followers(bench, path);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bench_harness::{AtLeast, AtMost, Bench, rate, time_ms};
+use bench_harness::{AtLeast, AtMost, Bench, Plot, rate, time_ms, time_ns_each};
 use runtime_ioext::log::Redactor;
 
 use super::{new_log, write_log, write_to};
@@ -51,25 +51,76 @@ pub(super) fn secrets(bench: &mut Bench, path: &Path) {
                 })
             });
     }
-    let write_split = |len: usize| {
-        let (log, redactor, secret) = (new_log(path), Redactor::new(), secret(0, len));
-        redactor.add(&secret).expect("it is long enough");
-        let mut writer = redactor.writer(log.writer());
-        time_ms(|| {
-            for bytes in secret.as_bytes().chunks(8) {
-                writer.write_all(bytes).expect("a write");
-            }
-        }) / len as f64
-            * 1e6
-    };
     bench
         .case(
             "a secret of 64 KiB in writes of 8 bytes, for each byte",
             "ns",
         )
         .bar(AtMost(2.0))
-        .peer("a secret of 4 KiB", || write_split(4 << 10))
-        .ours(|| write_split(64 << 10));
+        .peer("a secret of 4 KiB", || write_split(path, 4 << 10))
+        .ours(|| write_split(path, 64 << 10));
+}
+
+/// The cost of a secret and of a byte must not depend on the number of secrets, or on the length of one.
+pub(super) fn growth(bench: &mut Bench, path: &Path) {
+    const BY_SECRETS: Plot = Plot {
+        name: "redactor",
+        title: "Time of the redactor",
+        by: "secrets",
+    };
+    const BY_LENGTH: Plot = Plot {
+        name: "redactor-length",
+        title: "Time of the redactor",
+        by: "bytes of a secret",
+    };
+    let sizes = [1, 10, 100, 1000];
+    let output = ordinary_output(4 << 20);
+    bench
+        .growth(BY_SECRETS, "1 KiB of output", "ns")
+        .run(&sizes, redactor_of, |redactor, _| {
+            let chunks = output.chunks(32 * 1024);
+            time_ns_each(4 << 10, || {
+                chunks.for_each(|chunk| drop(redactor.redact(chunk)))
+            })
+        });
+    bench
+        .growth(BY_SECRETS, "adding a secret", "ns")
+        .bar(AtMost(0.2))
+        .rounds(11)
+        .run(
+            &sizes,
+            |_| (),
+            |(), size| {
+                let redactor = redactor_of(size);
+                // As many again, so that the larger tables that some additions need are included.
+                time_ns_each(size, || {
+                    for i in size..2 * size {
+                        redactor.add(secret(i, 40)).expect("it is long enough");
+                    }
+                })
+            },
+        );
+    bench
+        .growth(BY_LENGTH, "a byte, in writes of 8 bytes", "ns")
+        .bar(AtMost(0.2))
+        .rounds(11)
+        .run(
+            &[1 << 10, 4 << 10, 16 << 10, 64 << 10],
+            |len| len,
+            |len, _| write_split(path, *len as usize),
+        );
+}
+
+/// Returns the nanoseconds per byte of a secret that is written in many parts.
+fn write_split(path: &Path, len: usize) -> f64 {
+    let (log, redactor, secret) = (new_log(path), Redactor::new(), secret(0, len));
+    redactor.add(&secret).expect("it is long enough");
+    let mut writer = redactor.writer(log.writer());
+    time_ns_each(len as u64, || {
+        for bytes in secret.as_bytes().chunks(8) {
+            writer.write_all(bytes).expect("a write");
+        }
+    })
 }
 
 pub(super) fn redactor_of(secrets: u64) -> Redactor {
