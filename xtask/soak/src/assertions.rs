@@ -125,7 +125,7 @@ pub(crate) fn growth_failure(growth: &Growth) -> Option<String> {
     (!within).then(|| format!("{name} grew from {middle:.1} to {last:.1}, bound {bound:.1}"))
 }
 
-/// Finds resources that idle workers still hold, and what workers left behind.
+/// Finds resources that idle workers still hold, and leftovers on the machine.
 fn leaks(history: &History) -> Vec<String> {
     let workers = history.after.iter().zip(1..);
     let mut failures: Vec<String> = workers

@@ -14,7 +14,7 @@ pub(crate) struct TaskRecord {
     pub(crate) kind: &'static str,
     pub(crate) expected: &'static str,
     pub(crate) status: TaskStatus,
-    /// What is wrong with its log.
+    /// The defect of its log.
     pub(crate) log_defect: Option<String>,
     /// The error lines of its log, if the resolution is not the expected one.
     pub(crate) errors: String,
@@ -70,7 +70,7 @@ pub(crate) struct History {
     pub(crate) claims: Vec<WorkerClaims>,
     pub(crate) faults: FaultCounts,
     pub(crate) events: EventCounts,
-    /// What the workers left behind on the machine.
+    /// Processes, groups, mounts and files that the workers left on the machine.
     pub(crate) leftovers: Vec<String>,
     /// The programs that failed after SIGTERM.
     pub(crate) failed_exits: Vec<String>,

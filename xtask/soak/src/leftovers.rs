@@ -1,4 +1,4 @@
-//! What workers must not leave on the machine: processes, control groups, mounts and files of tasks.
+//! Leftovers of tasks on the machine: processes, control groups, mounts and files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -155,7 +155,7 @@ impl SoakTest {
         Duration::from_secs_f64(self.rng.f64() * MAX_DOWNTIME)
     }
 
-    /// Moves the clock of the server forward: mostly by less than a claim lasts, sometimes by so much that all expire.
+    /// Moves the clock of the server forward: mostly by less than a claim lasts, sometimes by more, so that all expire.
     async fn step_clock(&mut self) -> Result<()> {
         let largest = if self.rng.u8(..4) == 0 { 120.0 } else { 20.0 };
         let seconds = self.rng.f64() * largest;

@@ -1,4 +1,4 @@
-//! The course of a soak test: load with faults, then the idle workers, then the checks of what they left.
+//! The course of a soak test: load with faults, then the idle workers, then the checks for leftovers.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
