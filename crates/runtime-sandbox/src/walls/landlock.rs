@@ -74,15 +74,15 @@ pub(crate) fn restrict(plan: &mut Plan, view: &FileView, own_root: bool) -> Resu
         }
     }
     for bind in &view.binds {
-        if bind.is_system_folder() && !bind.source.exists() {
-            continue;
-        }
         let rights = match bind.access {
             // The rule of the root folder permits this everywhere.
             FileAccess::ReadOnly if own_root => continue,
             FileAccess::ReadOnly => READ_RIGHTS,
             FileAccess::ReadWrite => write,
         };
+        if bind.is_system_folder() && !bind.source.exists() {
+            continue;
+        }
         let is_folder = bind.source.is_dir();
         let rights = if is_folder {
             rights

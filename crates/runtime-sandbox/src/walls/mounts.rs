@@ -124,16 +124,14 @@ impl Mounts<'_> {
     /// Opens a file or folder of the machine. Returns `None` for a missing system folder.
     fn open_bind<'b>(&mut self, bind: &'b BindMount) -> Result<Option<OpenBind<'b>>, SpawnError> {
         let target = bind.target.as_path();
-        let mut is_folder = bind.source.is_dir();
-        if bind.is_system_folder() {
-            // A link, such as `/bin` to `usr/bin`, remains a link.
-            if let Ok(text) = fs::read_link(&bind.source) {
-                return Ok(Some(OpenBind::Link { text, target }));
-            }
-            if !is_folder {
-                return Ok(None);
-            }
-            is_folder = true;
+        let is_system_folder = bind.is_system_folder();
+        // A link, such as `/bin` to `usr/bin`, remains a link.
+        if is_system_folder && let Ok(text) = fs::read_link(&bind.source) {
+            return Ok(Some(OpenBind::Link { text, target }));
+        }
+        let is_folder = bind.source.is_dir();
+        if is_system_folder && !is_folder {
+            return Ok(None);
         }
         self.plan.step_on(SpawnStep::Mount, &bind.source);
         let mount = self.clone_tree(&bind.source, RECURSIVE)?;
