@@ -55,7 +55,7 @@ impl CommandProcesses {
     /// Starts another command behind the walls and in the control group of this one within a time.
     pub(crate) async fn exec(&self, request: ExecRequest, companion: Companion) {
         match self {
-            Self::Tracked { tree, .. } => request.start_in(tree.cgroup(), companion).await,
+            Self::Tracked { tree, .. } => tree.exec(request, companion).await,
             Self::Walled(command) => command.exec(request, companion).await,
         }
     }

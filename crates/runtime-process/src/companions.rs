@@ -1,16 +1,16 @@
-//! The commands that run beside a command of a task, such as shells.
+//! The commands that run together with a command of a task, such as shells.
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Ends the commands that run beside a command of a task. They are also ended, but not waited for, when it is dropped.
+/// Ends the commands that run together with a command of a task. They are also ended, but not waited for, when it is dropped.
 pub(crate) struct Companions {
     end: DropGuard,
     running: TaskTracker,
 }
 
-/// The part of a command that runs beside another one. It is counted as running until this is dropped.
+/// The part of a command that runs together with another one. It is counted as running until this is dropped.
 pub(crate) struct Companion {
     end: CancellationToken,
     _counted: TaskTrackerToken,
@@ -24,13 +24,6 @@ impl Companions {
         }
     }
 
-    #[cfg_attr(
-        not(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        )),
-        expect(dead_code, reason = "only a sandbox can start them")
-    )]
     pub(crate) fn add(&self) -> Companion {
         Companion {
             end: self.end.token().clone(),

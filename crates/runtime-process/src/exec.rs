@@ -91,7 +91,7 @@ impl ExecContext {
     }
 }
 
-/// Takes over a command, and ends it with the command beside which it runs.
+/// Takes over a command, and ends it with the command that ran when it started.
 fn attend(mut child: SandboxChild, companion: Companion) -> ExecProcess {
     // As for the commands of the task.
     let leader = child.command_id().or(child.id());

@@ -27,16 +27,43 @@ pub(crate) enum LimitsError {
     },
 }
 
+/// The use of the members of a control group that are not the command's, which gets its limits in addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnUse {
+    processes: u64,
+    /// In bytes.
+    memory: u64,
+}
+
+impl OwnUse {
+    pub(crate) const NOTHING: Self = Self {
+        processes: 0,
+        memory: 0,
+    };
+
+    /// The init process of a sandbox, which is smaller than a page table.
+    pub(crate) const INIT: Self = Self {
+        processes: 1,
+        memory: 0,
+    };
+
+    /// The init process, and those that connect its network: `pasta`, whose memory consists of buffers of this size and is
+    /// 20 MiB at its start, and the parent of that.
+    pub(crate) const OUTBOUND: Self = Self {
+        processes: 3,
+        memory: 72 << 20,
+    };
+}
+
 impl TaskLimits {
-    /// Returns the limits of a group. `own_processes` is the number of processes in the group that do not belong to the
-    /// command.
-    pub(crate) fn of_group(&self, own_processes: u64) -> Limits {
+    /// Returns the limits of a group.
+    pub(crate) fn of_group(&self, own: OwnUse) -> Limits {
         let mut limits = Limits::new();
         if let Some(bytes) = self.memory {
-            limits = limits.memory(bytes);
+            limits = limits.memory(bytes.saturating_add(own.memory));
         }
         if let Some(count) = self.processes {
-            limits = limits.pids(count + own_processes);
+            limits = limits.pids(count + own.processes);
         }
         if let Some(cpus) = self.cpus {
             limits = limits.cpus(cpus);
@@ -55,7 +82,7 @@ impl TaskLimits {
         if !self.needs_group() {
             return Ok(Vec::new());
         }
-        let group = parents.create(&self.of_group(0))?;
+        let group = parents.create(&self.of_group(OwnUse::NOTHING))?;
         Ok(group.missing_limits().to_vec())
     }
 }

@@ -13,7 +13,9 @@ pub(crate) use crate::child_process::ChildProcess;
 use crate::child_process::StandardFiles;
 #[cfg(target_os = "linux")]
 use crate::command_watch::CommandMeter;
+use crate::companions::Companion;
 use crate::engine_state::EngineState;
+use crate::group_limits::OwnUse;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE, set_number};
@@ -25,6 +27,7 @@ pub(crate) use crate::start_control::StartControl;
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
 use crate::usage::CommandUsage;
+use crate::walled_command::ExecRequest;
 
 /// All processes that descend from a command.
 pub(crate) struct ProcessTree {
@@ -59,7 +62,7 @@ impl ProcessTree {
             walls: _,
             proxy_server: _,
         } = command;
-        let cgroup = engine.cgroups.create(&limits.of_group(0));
+        let cgroup = engine.cgroups.create(&limits.of_group(OwnUse::NOTHING));
         let cgroup = cgroup.map_err(io::Error::other);
         let cgroup = cgroup.map_err(StartError::prepare)?;
         let join_files = cgroup.join_files().map_err(StartError::prepare)?;
@@ -123,9 +126,9 @@ impl ProcessTree {
         }
     }
 
-    /// Returns the control group, which contains nothing where there are none.
-    pub(crate) fn cgroup(&self) -> &Arc<Cgroup> {
-        &self.cgroup
+    /// Starts another command in the control group of this one within a time.
+    pub(crate) async fn exec(&self, request: ExecRequest, companion: Companion) {
+        request.start_in(&self.cgroup, companion).await;
     }
 
     /// Returns the source of the command's current usage.

@@ -6,10 +6,12 @@ use std::process::ExitStatus;
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
 
+use crate::companions::Companion;
 use crate::kill_sequence::KillSignal;
 use crate::output::OutputPump;
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
+use crate::walled_command::ExecRequest;
 
 /// The process of a command. It is killed on drop, and reaped by tokio.
 pub(crate) struct ChildProcess(tokio::process::Child);
@@ -54,7 +56,9 @@ impl ProcessTree {
         Ok((Self, ChildProcess(child), output))
     }
 
-    pub(crate) fn cgroup(&self) {}
+    pub(crate) async fn exec(&self, request: ExecRequest, _: Companion) {
+        match request {}
+    }
 
     pub(crate) fn signal(&self, _: KillSignal) {}
 

@@ -250,7 +250,7 @@ impl WalledStart<'_> {
             .stdin(self.input()?)
             .stdout(stream().map_err(StartError::prepare)?)
             .stderr(stream().map_err(StartError::prepare)?)
-            .limits(limits.of_group(self.walls.own_processes()))
+            .limits(limits.of_group(self.walls.own_use()))
             .cgroup_parents(&engine.cgroups);
         let has_proxies = self.command.proxy_server.strong_count() > 0;
         let port = engine.walls.as_ref().and_then(Walls::proxy_port);

@@ -85,7 +85,8 @@ impl Limits {
     }
 
     /// Sets the memory of all processes together in bytes, including the page cache of their files and the files in the
-    /// sandbox's `/tmp`. When the limit is exceeded, the kernel kills a process. Without [`swap`](Self::swap), the
+    /// sandbox's `/tmp`, and 20 MiB to 70 MiB of the program that connects its network with
+    /// [`outbound_network`](crate::Isolation::outbound_network). When the limit is exceeded, the kernel kills a process. Without [`swap`](Self::swap), the
     /// processes cannot use swap space.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.group.memory = Some(bytes);

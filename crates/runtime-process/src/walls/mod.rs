@@ -11,6 +11,7 @@ use runtime_sandbox::{FileView, Isolation, SandboxCommand, SpawnError, UserLease
 use runtime_worker::FolderAccess;
 
 use self::ownership::give_to;
+use crate::group_limits::OwnUse;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::settings::EngineSettings;
 use crate::task_folder::TaskFolder;
@@ -205,13 +206,12 @@ impl TaskWalls {
         fs::canonicalize(path).is_ok_and(|path| self.view.shows(path))
     }
 
-    /// Returns the number of the sandbox's own processes in the control group of each command: the init process, and
-    /// with a network of its own the two that connect it.
-    pub(crate) fn own_processes(&self) -> u64 {
+    /// Returns the use of the sandbox itself in the control group of each command.
+    pub(crate) fn own_use(&self) -> OwnUse {
         if self.network == TaskNetwork::Outbound {
-            3
+            OwnUse::OUTBOUND
         } else {
-            1
+            OwnUse::INIT
         }
     }
 

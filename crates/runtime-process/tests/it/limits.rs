@@ -4,7 +4,7 @@
 
 use runtime_core::error_chain;
 use runtime_mocks::MockMonitor;
-use runtime_process::{ProcessConfig, ProcessEngine, TaskLimits};
+use runtime_process::{ProcessConfig, ProcessEngine, TaskIsolation, TaskLimits, TaskNetwork};
 use runtime_worker::Engine as _;
 use serde_json::{Value, json};
 
@@ -189,6 +189,14 @@ async fn least_limits_let_commands_run() {
         }
         let (state, log) = run(engine, &bed, sh("echo runs")).await;
         assert_eq!(state, "completed", "{log}");
+        // The program that connects the network is in the group of the command.
+        let least = json!({ "memory": "16 MiB", "processes": 1, "cpus": 0.1 });
+        let engine = bed.engine().network(TaskNetwork::Outbound);
+        let engine = engine.limits(limits(least));
+        if bed.isolation != TaskIsolation::None && can_start(&engine, &bed).await {
+            let (state, log) = run(engine, &bed, sh("echo runs")).await;
+            assert_eq!(state, "completed", "{log}");
+        }
     }
 }
 
