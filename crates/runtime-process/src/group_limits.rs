@@ -28,31 +28,11 @@ pub(crate) enum LimitsError {
 }
 
 /// The use of the members of a control group that are not the command's, which gets its limits in addition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OwnUse {
-    processes: u64,
+    pub(crate) processes: u64,
     /// In bytes.
-    memory: u64,
-}
-
-impl OwnUse {
-    pub(crate) const NOTHING: Self = Self {
-        processes: 0,
-        memory: 0,
-    };
-
-    /// The init process of a sandbox, which is smaller than a page table.
-    pub(crate) const INIT: Self = Self {
-        processes: 1,
-        memory: 0,
-    };
-
-    /// The init process, and those that connect its network: `pasta`, whose memory consists of buffers of this size and is
-    /// 20 MiB at its start, and the parent of that.
-    pub(crate) const OUTBOUND: Self = Self {
-        processes: 3,
-        memory: 72 << 20,
-    };
+    pub(crate) memory: u64,
 }
 
 impl TaskLimits {
@@ -82,7 +62,7 @@ impl TaskLimits {
         if !self.needs_group() {
             return Ok(Vec::new());
         }
-        let group = parents.create(&self.of_group(OwnUse::NOTHING))?;
+        let group = parents.create(&self.of_group(OwnUse::default()))?;
         Ok(group.missing_limits().to_vec())
     }
 }

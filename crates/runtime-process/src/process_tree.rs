@@ -62,7 +62,7 @@ impl ProcessTree {
             walls: _,
             proxy_server: _,
         } = command;
-        let cgroup = engine.cgroups.create(&limits.of_group(OwnUse::NOTHING));
+        let cgroup = engine.cgroups.create(&limits.of_group(OwnUse::default()));
         let cgroup = cgroup.map_err(io::Error::other);
         let cgroup = cgroup.map_err(StartError::prepare)?;
         let join_files = cgroup.join_files().map_err(StartError::prepare)?;

@@ -22,10 +22,6 @@ pub(crate) struct EngineSettings {
     /// The file in which the kernel counts OOM kills of the machine.
     pub(crate) vmstat: PathBuf,
     /// The file in which the kernel counts the memory of the machine.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "only Linux reports its memory")
-    )]
     pub(crate) meminfo: PathBuf,
     pub(crate) isolation: TaskIsolation,
     pub(crate) network: TaskNetwork,
@@ -35,10 +31,6 @@ pub(crate) struct EngineSettings {
     pub(crate) hidden_paths: Vec<PathBuf>,
     /// The defaults for tasks, and the maximum values that payloads may ask for.
     pub(crate) limits: TaskLimits,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "only Linux reports its memory")
-    )]
     pub(crate) high_memory: HighMemory,
 }
 

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, getpid, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::process::getpid;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Ends a start from another thread.
 ///

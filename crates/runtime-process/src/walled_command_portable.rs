@@ -19,6 +19,7 @@ pub(crate) enum WalledCommand {}
 /// Never exists.
 pub(crate) enum ExecRequest {}
 
+#[cfg(unix)]
 impl ExecRequest {
     pub(crate) async fn start_in<T>(self, _: &T, _: Companion) {
         match self {}

@@ -26,6 +26,12 @@ const UPSTREAM_RESOLVER_FILE: &str = "/run/systemd/resolve/resolv.conf";
 /// conflict with their servers.
 const PROXY_PORT: u16 = 80;
 
+/// The processes that connect the network of a command: `pasta` and its parent.
+const NETWORK_PROCESSES: u64 = 2;
+
+/// The memory of `pasta`: 20 MiB at its start, and no more than these buffers.
+const NETWORK_MEMORY: u64 = 72 << 20;
+
 /// The walls of an engine, which this machine can have.
 #[derive(Debug)]
 pub(crate) struct Walls {
@@ -208,11 +214,12 @@ impl TaskWalls {
 
     /// Returns the use of the sandbox itself in the control group of each command.
     pub(crate) fn own_use(&self) -> OwnUse {
-        if self.network == TaskNetwork::Outbound {
-            OwnUse::OUTBOUND
-        } else {
-            OwnUse::INIT
-        }
+        // The init process is smaller than a page table.
+        let (processes, memory) = match self.network {
+            TaskNetwork::Outbound => (1 + NETWORK_PROCESSES, NETWORK_MEMORY),
+            TaskNetwork::Host | TaskNetwork::None => (1, 0),
+        };
+        OwnUse { processes, memory }
     }
 
     /// Returns a command of the task behind the walls.
