@@ -47,14 +47,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let deployment = Deployment::from_environment()?;
-    match command {
+    let result = match command {
         Command::Tasks { command } => run_tasks(&deployment, command).await,
         Command::Secrets { command } => {
             let SecretsCommand::Set { name, file } = command;
-            deployment.set_secret(&name, &file).await?;
-            Ok(ExitCode::SUCCESS)
+            let stored = deployment.set_secret(&name, &file).await;
+            stored.map(|()| ExitCode::SUCCESS)
         }
-    }
+    };
+    result.map_err(|error| deployment.with_advice(error))
 }
 
 async fn run_tasks(deployment: &Deployment, command: TasksCommand) -> Result<ExitCode> {

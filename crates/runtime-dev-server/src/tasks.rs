@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use runtime_client::{Client, ClientSettings, TaskclusterDeployment};
 use runtime_core::queue::{Queue as _, RunStatus, TaskState, TaskStatus};
 use runtime_core::{ApiError, Credentials, CredentialsWatch, TaskId, Timestamp};
@@ -46,6 +46,20 @@ impl Deployment {
         let deployment = TaskclusterDeployment::with_settings(&root_url, settings)?;
         let client = deployment.client(CredentialsWatch::fixed(Some(credentials)));
         Ok(Self { root_url, client })
+    }
+
+    /// Adds the remedy to an error whose cause is the root URL or the credentials.
+    pub(crate) fn with_advice(&self, error: Error) -> Error {
+        let root_url = &self.root_url;
+        match error.downcast_ref::<ApiError>() {
+            Some(ApiError::Unreachable { .. }) => error.context(format!(
+                "cannot reach {root_url}; start the server, or set the variables that it prints"
+            )),
+            Some(refused) if refused.status() == Some(401) => error.context(format!(
+                "{root_url} does not accept the credentials; set the variables that the server prints"
+            )),
+            _ => error,
+        }
     }
 
     /// Returns the page of a task.
@@ -157,8 +171,8 @@ impl Deployment {
 
     /// Waits until the run is resolved, and then for the end of its live log.
     ///
-    /// Fails if the queue does not respond: the worker may be gone as well, and a live log without an end is followed
-    /// forever.
+    /// Fails if the queue does not respond: the worker may have ended as well, and a live log without an end would be
+    /// followed forever.
     async fn resolved(&self, task_id: &TaskId, run_id: u32) -> Result<(), ApiError> {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;

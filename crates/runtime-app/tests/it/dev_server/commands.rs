@@ -148,6 +148,25 @@ fn mistakes_name_their_remedy() {
     let (output, text) = run(without.env_remove("TASKCLUSTER_ROOT_URL"));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("set TASKCLUSTER_ROOT_URL"), "{text}");
+    let path = file(
+        &folder,
+        "task.json",
+        &json!({ "taskQueueId": "a/b", "payload": {} }),
+    );
+    let mut create = tasks(&server, &["create"]);
+    create.arg(path);
+    let (output, text) = run(create.env("TASKCLUSTER_ACCESS_TOKEN", "of-another-folder"));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("set the variables that the server prints"),
+        "{text}"
+    );
+    let root_url = server.root_url().to_owned();
+    drop(server);
+    let (output, text) = run(&mut create);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let expected = format!("cannot reach {root_url}; start the server");
+    assert!(text.contains(&expected), "{text}");
     let (output, text) = run(program().args(["--address", "0.0.0.0"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("an address that clients can reach"), "{text}");

@@ -260,8 +260,9 @@ impl TaskFacts {
 #[derive(Debug)]
 struct Lost;
 
-/// An error of a client, which tells whether a response has arrived.
+/// An error of a client.
 trait CallError: std::fmt::Debug {
+    /// Returns whether no response has arrived.
     fn is_lost(&self) -> bool;
 }
 
@@ -281,7 +282,7 @@ impl CallError for UploadError {
     }
 }
 
-/// Fails if the server has refused a call. It was killed, which is no reason to refuse one.
+/// Fails if the server has refused a call. A kill does not make it refuse one.
 fn unless_lost<T>(result: Result<T, impl CallError>) -> Result<T, Lost> {
     result.map_err(|error| {
         assert!(error.is_lost(), "refused: {error:?}");
