@@ -18,6 +18,7 @@ use crate::definition::{self, Definition, check_task_id};
 use crate::error::RequestError;
 use crate::faults::{FaultRule, InjectedFault, UnknownMethodError};
 use crate::router::method_names;
+use crate::services::queue::claims;
 use crate::services::queue::schemas::CREATE_TASK;
 use crate::state::State;
 use crate::state::clients::ROOT_CLIENT_ID;
@@ -139,6 +140,31 @@ impl Taskcluster {
     pub async fn wait_until_resolved(&self, task_id: &str) -> Result<TaskSnapshot, RequestError> {
         self.wait_for(task_id, |status| status.state.is_resolved())
             .await
+    }
+
+    /// Claims up to `max_tasks` pending runs of a queue for a worker, like `claimWork`, and returns the status of their
+    /// tasks. Waits for the first run, at most for the time of the [long poll](builder::TaskclusterBuilder::long_poll).
+    ///
+    /// It needs no connection, so a process may have many thousand workers that wait.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the claim could not be stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a dropped future has claimed nothing.
+    pub async fn claim_work(
+        &self,
+        task_queue_id: &str,
+        worker_group: &str,
+        worker_id: &str,
+        max_tasks: usize,
+    ) -> Result<Vec<TaskSnapshot>, RequestError> {
+        let worker = (worker_group, worker_id);
+        let claimed = claims::poll(&self.context, task_queue_id, worker, max_tasks).await;
+        self.context.check_storage()?;
+        Ok(claimed.into_iter().map(|run| run.status).collect())
     }
 
     /// Cancels a task, like `cancelTask`.

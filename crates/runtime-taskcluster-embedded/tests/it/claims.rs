@@ -1,9 +1,13 @@
 //! Claims, reclaims, expiry and deadlines.
 
 use std::collections::HashSet;
+use std::future::Future as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, create, start};
+use crate::support::{Client, QUEUE, create, start};
 use runtime_taskcluster_embedded::{TaskState, Taskcluster};
 use serde_json::json;
 
@@ -198,4 +202,38 @@ async fn deadline_resolves_pending_and_running_tasks() {
         assert_eq!(status.state, TaskState::Exception);
     }
     assert!(client.claim(1).await.is_empty());
+}
+
+/// Counts the wakes of all futures that it polls.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn new_task_wakes_the_worker_that_waits_longest() {
+    let (taskcluster, _) = start().await;
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&waker);
+    let ids: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
+    let polls = ids
+        .iter()
+        .map(|id| Box::pin(taskcluster.claim_work(QUEUE, "group", id, 1)));
+    let mut polls: Vec<_> = polls.collect();
+    for poll in &mut polls {
+        assert!(poll.as_mut().poll(&mut context).is_pending());
+    }
+    for (n, poll) in polls.iter_mut().enumerate().take(3) {
+        let task_id = create(&taskcluster, json!({}));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), n + 1);
+        let claimed = poll.await.unwrap();
+        assert_eq!((claimed.len(), &claimed[0].task_id), (1, &task_id));
+        let worker_id = &claimed[0].runs[0].worker_id;
+        assert_eq!(worker_id.as_ref(), Some(&ids[n]));
+    }
 }

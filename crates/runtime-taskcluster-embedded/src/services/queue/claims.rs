@@ -72,7 +72,7 @@ fn claim_work<'a>(context: &'a ServerContext, call: &'a Call) -> HandlerFuture<'
 ///
 /// Dropping the future, because the client closed the connection, claims nothing: there is no await
 /// between a claim and the return.
-async fn poll(
+pub(crate) async fn poll(
     context: &ServerContext,
     queue: &str,
     worker: (&str, &str),

@@ -1,7 +1,7 @@
 //! The queue: tasks, claims, reports and artifacts.
 
 mod artifacts;
-mod claims;
+pub(crate) mod claims;
 pub(super) mod downloads;
 pub(crate) mod found_artifact;
 mod groups;
