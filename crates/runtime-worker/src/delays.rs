@@ -21,6 +21,14 @@ pub(crate) fn jittered(interval: Duration) -> Duration {
     scaled(interval, 0.9 + fastrand::f64() / 5.0)
 }
 
+/// Returns a random delay of up to twice this one, which is its mean.
+///
+/// An outage of the queue ends the long polls of all workers at the same moment. With [`jittered`], they would return
+/// together as well.
+pub(crate) fn spread(delay: Duration) -> Duration {
+    scaled(delay, 2.0 * fastrand::f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +39,20 @@ mod tests {
             let jittered = jittered(Duration::from_secs(100)).as_secs_f64();
             assert!((90.0..=110.0).contains(&jittered), "{jittered}");
         }
+    }
+
+    #[test]
+    fn delays_are_spread_around_their_mean() {
+        fastrand::seed(7);
+        let mut seconds = [0; 10];
+        for _ in 0..1000 {
+            let delay = spread(Duration::from_secs(5));
+            seconds[delay.as_secs() as usize] += 1;
+        }
+        assert!(
+            seconds.iter().all(|count| (60..140).contains(count)),
+            "{seconds:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

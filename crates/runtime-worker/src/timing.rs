@@ -47,7 +47,8 @@ pub struct Timing {
     #[cfg_attr(feature = "config", serde(with = "DurationText"))]
     #[cfg_attr(feature = "config", schemars(transform = at_least("1 s")))]
     pub retry_delay: Duration,
-    /// Delay after a failed claim or a refused [admission](crate::admission). Default: 5 s.
+    /// Delay after a refused [admission](crate::admission), and mean delay after a failed claim: that one is random
+    /// between zero and twice this value, so that workers do not return together after an outage. Default: 5 s.
     #[cfg_attr(feature = "config", serde(with = "DurationText"))]
     #[cfg_attr(feature = "config", schemars(transform = at_least("1 s")))]
     pub claim_retry_delay: Duration,

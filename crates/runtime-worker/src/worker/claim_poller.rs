@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::claim_failures::ClaimFailures;
 use crate::admission::{Admission, AdmissionRefusal};
-use crate::delays::jittered;
+use crate::delays::{jittered, spread};
 use crate::foreign_call::catch_panic;
 use crate::shared::WorkerShared;
 use crate::timing::{EXIT_RESERVE, Timing};
@@ -52,7 +52,7 @@ impl ClaimPoller {
             admitted = self.admit(shared) => admitted,
         };
         if !admitted {
-            sleep(timing.claim_retry_delay, stop).await;
+            sleep(jittered(timing.claim_retry_delay), stop).await;
             return Vec::new();
         }
         let sent = Instant::now();
@@ -72,12 +72,12 @@ impl ClaimPoller {
         let (claims, delay) = match response {
             Ok(claims) => {
                 self.failures.success(monitor);
-                (claims, timing.empty_claim_delay)
+                (claims, jittered(timing.empty_claim_delay))
             }
             Err(error) => {
                 self.failures.failure(&error, monitor);
                 monitor.count("claims-failed", 1);
-                (Vec::new(), timing.claim_retry_delay)
+                (Vec::new(), spread(timing.claim_retry_delay))
             }
         };
         if claims.is_empty() {
@@ -169,10 +169,10 @@ async fn give_up(sent: Instant, timing: &Timing, stop: &LifeCycleTracker) {
     }
 }
 
-/// Sleeps for about `delay`, but not beyond the start of a shutdown.
+/// Sleeps, but not beyond the start of a shutdown.
 async fn sleep(delay: Duration, stop: &LifeCycleTracker) {
     tokio::select! {
-        () = tokio::time::sleep(jittered(delay)) => {}
+        () = tokio::time::sleep(delay) => {}
         () = stop.wait_for_stage(StopStage::Graceful) => {}
     }
 }
