@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::support::artifacts::{HOUR, location, put, put_url, running};
-use crate::support::{Client, create, http, later};
+use crate::support::{Client, create, http, later, start};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use runtime_taskcluster_embedded::{ArtifactKind, Taskcluster};
@@ -254,4 +254,38 @@ async fn object_is_visible_after_both_finish_calls() {
         kinds[0].kind,
         ArtifactKind::Object { finished: true, .. }
     ));
+}
+
+#[tokio::test]
+async fn object_has_hashes_of_known_algorithms_only() {
+    let (taskcluster, client) = start().await;
+    let ids = json!({ "projectId": "p", "uploadId": "CFAKnfgiTSGBc9lIjR5CnQ" });
+    let mut upload = ids.clone();
+    upload["expires"] = json!(later(&taskcluster, HOUR));
+    upload["proposedUploadMethods"] = json!({});
+    let path = "/api/object/v1/upload/a";
+    let (sha256, sha512) = ("a".repeat(64), "b".repeat(128));
+    for n in 0..100 {
+        upload["hashes"] = json!({ "sha256": sha256, (format!("sha{n}")): "0" });
+        let refused = client.put(path, upload.clone()).await;
+        assert_eq!(refused.status, 400, "{:?}", refused.body);
+        let expected = format!("must NOT have additional properties: \"sha{n}\"");
+        assert!(
+            refused.message().contains(&expected),
+            "{}",
+            refused.message()
+        );
+    }
+    for hashes in [json!({ "sha256": sha256 }), json!({ "sha512": sha512 })] {
+        upload["hashes"] = hashes;
+        let accepted = client.put(path, upload.clone()).await;
+        assert_eq!(accepted.status, 200, "{:?}", accepted.body);
+    }
+    upload["hashes"] = json!({ "sha256": &sha512[..64] });
+    assert_eq!(client.put(path, upload).await.status, 409, "another value");
+    let finish = "/api/object/v1/finish-upload/a";
+    assert_eq!(client.post(finish, ids).await.status, 200);
+    let found = client.get("/api/object/v1/metadata/a").await.body;
+    let expected = json!({ "sha256": sha256, "sha512": sha512 });
+    assert_eq!(found["hashes"], expected);
 }
