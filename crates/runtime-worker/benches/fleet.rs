@@ -12,6 +12,7 @@ use std::time::{Duration, Instant as RealInstant};
 
 use bench_harness::{AtMost, Bench};
 use futures_util::future::join_all;
+use runtime_core::clock::scaled;
 use runtime_mocks::taskcluster::Taskcluster;
 use runtime_worker::Timing;
 use serde_json::json;
@@ -99,12 +100,12 @@ impl Fleet {
     /// Claims for ever, as a worker does, with the delays of one.
     async fn work(&self, id: &str) {
         let timing = Timing::default();
-        sleep(RAMP_UP.mul_f64(fastrand::f64())).await;
+        sleep(scaled(RAMP_UP, fastrand::f64())).await;
         loop {
             sleep(if self.claim(id).await {
                 timing.empty_claim_delay
             } else {
-                timing.claim_retry_delay.mul_f64((self.factor)())
+                scaled(timing.claim_retry_delay, (self.factor)())
             })
             .await;
         }

@@ -10,7 +10,7 @@ use crate::time::millis;
 /// A task id, a run id and a name.
 type ArtifactKey = (String, u32, String);
 
-/// All artifacts, each an entity of its own: a task with its artifacts would be written again for each of them.
+/// All artifacts, each a separate entity: a task with its artifacts would be written again for each of them.
 #[derive(Debug)]
 pub(crate) struct Artifacts(pub(super) Table<ArtifactKey, DeclaredArtifact>);
 
