@@ -91,7 +91,8 @@ impl Deployment {
         let expires = Timestamp::now() + SECRET_LIFETIME;
         let stored = self.client.set_secret(name, &value, expires).await;
         stored.with_context(|| format!("cannot store the secret `{name}`"))?;
-        output::result(format_args!("secret `{name}` is stored until {expires}"))?;
+        let day = expires.strftime("%Y-%m-%d");
+        output::result(format_args!("the secret `{name}` expires on {day}"))?;
         Ok(())
     }
 
@@ -142,7 +143,11 @@ impl Deployment {
             }
             match status.state {
                 TaskState::Completed | TaskState::Failed | TaskState::Exception => {
-                    let printed = log.print_final(run_id).await;
+                    // A run that was never claimed has no log.
+                    let printed = match run.and_then(|run| run.started) {
+                        Some(_) => log.print_final(run_id).await,
+                        None => Ok(()),
+                    };
                     let code = exit_code(task_id, &status);
                     printed.with_context(|| format!("cannot print the log of run {run_id}"))?;
                     return Ok(code);
@@ -186,11 +191,16 @@ impl Deployment {
     }
 }
 
-fn run_line(run: &RunStatus) -> String {
-    let mut line = format!("run {}: {}", run.run_id, run.state);
-    if let (TaskState::Exception, Some(reason)) = (&run.state, &run.reason_resolved) {
-        line = format!("{line}/{reason}");
+/// Returns the state of a run, with the reason for an exception.
+fn state_and_reason(run: &RunStatus) -> String {
+    match (&run.state, &run.reason_resolved) {
+        (TaskState::Exception, Some(reason)) => format!("{}/{reason}", run.state),
+        (state, _) => state.to_string(),
     }
+}
+
+fn run_line(run: &RunStatus) -> String {
+    let mut line = format!("run {}: {}", run.run_id, state_and_reason(run));
     if let (Some(group), Some(id)) = (&run.worker_group, &run.worker_id) {
         line = format!("{line}, worker {group}/{id}");
     }
@@ -198,7 +208,9 @@ fn run_line(run: &RunStatus) -> String {
 }
 
 fn exit_code(task_id: &TaskId, status: &TaskStatus) -> ExitCode {
-    output::error_line(format_args!("{task_id} is {}", status.state));
+    let state = status.runs.last().map(state_and_reason);
+    let state = state.unwrap_or_else(|| status.state.to_string());
+    output::error_line(format_args!("{task_id} is {state}"));
     if status.state == TaskState::Completed {
         ExitCode::SUCCESS
     } else {

@@ -79,6 +79,10 @@ fn task_is_cancelled_and_run_again() {
         let page = format!("{id} {}/tasks/{id}", server.root_url());
         assert_eq!(text, format!("{page}{lines}"));
     }
+    run(&mut tasks(&server, &["cancel", &id]));
+    let (output, text) = run(&mut tasks(&server, &["log", "--follow", &id]));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text, format!("{id} is exception/canceled\n"));
     let (output, text) = run(&mut tasks(&server, &["cancel", "CFAKnfgiTSGBc9lIjR5CnQ"]));
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("not found"), "{text}");
@@ -102,6 +106,8 @@ fn secret_is_set_from_a_file() {
     }
     let (output, text) = set("key: hunter2");
     assert!(output.status.success(), "{text}");
+    let expected = "the secret `project/a` expires on 20";
+    assert!(text.starts_with(expected), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let secret = runtime.block_on(server.target().secret("project/a"));
