@@ -21,7 +21,8 @@ async def read_to_end(client):
 
 async def run_command():
     async with websockets.connect(URL) as client:
-        await client.send(b"\x02" + struct.pack("<HH", 132, 50))
+        # Rows, then columns.
+        await client.send(b"\x02" + struct.pack("<HH", 50, 132))
         await client.send(b"\x01stty size; echo sum-$((40 + 2)); exit 3\r")
         output, close = await read_to_end(client)
         assert b"50 132" in output and b"sum-42" in output, output

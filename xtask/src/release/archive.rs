@@ -1,9 +1,11 @@
-//! `cargo xtask archive`: builds the programs, and packs them into an archive with a checksum.
+//! `cargo xtask archive`: builds the programs, strips them, and packs them into an archive with a checksum.
 //!
 //! The release workflow runs it on each platform. The archive of a commit is the same for the same
 //! compiler, folder of the repository and folder of cargo.
 
-use anyhow::{Context, Result};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::workspace::{Workspace, cargo};
@@ -13,6 +15,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("taskcluster-dev", "runtime-app", ""),
     ("worker", "worker-runtime", "app,process"),
 ];
+/// The maximum size of a program in MB.
+const MAX_SIZE: f64 = 20.0;
 const DOCUMENTS: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// Writes the archive and its checksum to `target/archives`, and prints their paths.
@@ -32,10 +36,16 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     sh.remove_path(&content)?;
     sh.create_dir(&content)?;
     for (program, ..) in PROGRAMS {
-        sh.copy_file(
-            workspace.target_directory.join("release").join(program),
-            &content,
-        )?;
+        let built = workspace.target_directory.join("release").join(program);
+        let packed = content.join(program);
+        // The names of functions stay, for the backtraces of users.
+        cmd!(sh, "strip --strip-debug -o {packed} {built}").run()?;
+        let megabytes = fs::metadata(&packed)?.len() as f64 / 1e6;
+        println!("{program}: {megabytes:.1} MB");
+        ensure!(
+            megabytes <= MAX_SIZE,
+            "{program} is larger than {MAX_SIZE} MB"
+        );
     }
     for document in DOCUMENTS {
         sh.copy_file(document, &content)?;
