@@ -95,13 +95,13 @@ impl SoakTest {
             if clock_step.is_due(now, &mut self.rng) {
                 self.step_clock().await?;
             }
+            self.check_workers()?;
             if now >= next_sample {
                 next_sample = now + SAMPLE_INTERVAL;
                 observations.push(self.observe().await?);
             }
             self.cancel_due().await?;
             self.restart_due()?;
-            self.check_workers()?;
             tokio::time::sleep(TICK).await;
         }
         Ok(observations)

@@ -199,12 +199,9 @@ impl SoakTest {
         }
     }
 
-    /// Fails if a worker has exited.
+    /// Fails if a worker has exited after its start.
     pub(crate) fn check_workers(&mut self) -> Result<()> {
-        for worker in &mut self.workers {
-            ensure!(!worker.has_exited(), "{} exited, see its log", worker.id);
-        }
-        Ok(())
+        self.workers.iter_mut().try_for_each(Worker::check)
     }
 
     /// Waits until the workers have released their descriptors and threads, or for the time that they may keep them.

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     folder: TempDir,
     /// The number of resolutions that all its processes printed.
     pub(crate) resolved: Arc<AtomicU64>,
+    /// Whether the current process has printed that it claims.
+    claims_tasks: Arc<AtomicBool>,
     running: Option<(Process, JoinHandle<ClaimCounts>)>,
     /// The counts of the earlier processes.
     pub(crate) claims: Vec<WorkerClaims>,
@@ -74,6 +76,7 @@ impl Worker {
             log: flags.out.join(format!("{id}.log")),
             folder,
             resolved: Arc::default(),
+            claims_tasks: Arc::default(),
             running: None,
             claims: Vec::new(),
         };
@@ -88,7 +91,9 @@ impl Worker {
             .args(["run", "--config"])
             .arg(self.folder.path().join("config.json"));
         let (process, output) = Process::start(&mut command, &self.log)?;
-        let counts = tokio::spawn(count_claims(output, Arc::clone(&self.resolved)));
+        self.claims_tasks = Arc::default();
+        let (resolved, claims) = (Arc::clone(&self.resolved), Arc::clone(&self.claims_tasks));
+        let counts = tokio::spawn(count_claims(output, resolved, claims));
         self.running = Some((process, counts));
         Ok(())
     }
@@ -110,10 +115,19 @@ impl Worker {
             .with_context(|| format!("cannot sample {}", self.id))
     }
 
-    /// Returns whether the process has exited without having been killed.
-    pub(crate) fn has_exited(&mut self) -> bool {
+    /// Fails if the process has exited without having been killed. If it did so before its first claim, it is started
+    /// again: a worker exits if it cannot reach the server at its start, and relies on a service manager.
+    pub(crate) fn check(&mut self) -> Result<()> {
         let process = self.running.as_mut().map(|(process, _)| process);
-        process.is_some_and(|process| !process.is_running())
+        if process.is_none_or(Process::is_running) {
+            return Ok(());
+        }
+        let (id, log) = (&self.id, self.log.display());
+        ensure!(
+            !self.claims_tasks.load(Ordering::Relaxed),
+            "{id} exited, see {log}"
+        );
+        self.restart()
     }
 
     pub(crate) fn is_killed(&self) -> bool {
@@ -148,11 +162,16 @@ impl Worker {
 }
 
 /// Counts the lines `NAME ID claimed: URL` and `NAME ID RESOLUTION after SECONDS s`.
-async fn count_claims(output: ChildStdout, resolved: Arc<AtomicU64>) -> ClaimCounts {
+async fn count_claims(
+    output: ChildStdout,
+    resolved: Arc<AtomicU64>,
+    claims_tasks: Arc<AtomicBool>,
+) -> ClaimCounts {
     let mut counts = ClaimCounts::new();
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         count(&mut counts, &line);
+        claims_tasks.fetch_or(line.starts_with("claiming from"), Ordering::Relaxed);
         resolved.fetch_add(u64::from(is_resolution(&line)), Ordering::Relaxed);
     }
     counts
