@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use runtime_client::{Client, Registered, Registrar, TaskclusterDeployment, worker_config_for};
+use runtime_client::{
+    Client, RegisteredWorker, Registrar, TaskclusterDeployment, worker_config_for,
+};
 use runtime_core::{Credentials, CredentialsCell, CredentialsWatch, ShutdownSource};
 use runtime_dev_server::environment_credentials;
 use runtime_worker::config::{ConfigDocument, RegistrationConfig};
@@ -14,7 +16,7 @@ use tokio::io::{BufReader, stdin, stdout};
 use crate::bootstrap::Bootstrap;
 
 /// The credentials of the worker and their source.
-pub(crate) struct Account {
+pub(crate) struct WorkerCredentials {
     pub(crate) credentials: CredentialsWatch,
     /// Stops the worker when its credentials end, or on request of worker-runner.
     pub(crate) shutdown: Option<Box<dyn ShutdownSource>>,
@@ -24,7 +26,7 @@ pub(crate) struct Account {
     worker_config: Option<Value>,
 }
 
-impl Account {
+impl WorkerCredentials {
     /// Obtains credentials from a registration, from worker-runner, from the configuration or from environment
     /// variables.
     pub(crate) async fn open(
@@ -58,7 +60,7 @@ impl Account {
         }
     }
 
-    fn registered(registered: Registered) -> Self {
+    fn registered(registered: RegisteredWorker) -> Self {
         Self {
             credentials: registered.credentials,
             shutdown: None,

@@ -14,8 +14,8 @@ use runtime_fetcher::HttpClient;
 use runtime_gc::{BackgroundCollector, GarbageCollector, HostStats, ResourceTracker};
 use runtime_monitoring::status::TaskOverview;
 use runtime_monitoring::{
-    CredentialRedaction, Exports, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics,
-    MonitoringParts, from_config, redact_credentials,
+    CredentialRedaction, LineFormat, LogBuilder, LogFormat, LogHandle, Metrics, MonitoringParts,
+    TelemetryExporters, from_config, redact_credentials,
 };
 use runtime_webhook::{ConfiguredServer, LiveLog};
 use runtime_worker::admission::CollectorAdmission;
@@ -31,7 +31,7 @@ use runtime_worker::{Engine, ExitCause, Plugin, Worker, WorkerBuilder};
 use crate::config::Config;
 use crate::hooks;
 use crate::parts::{AppParts, EngineFactory};
-use crate::program::Program;
+use crate::program::ProgramSpec;
 use crate::progress::Progress;
 use crate::status::{Status, StatusObserver};
 
@@ -39,7 +39,7 @@ use crate::status::{Status, StatusObserver};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The inputs that depend on the deployment.
-pub(crate) struct AppInputs {
+pub(crate) struct DeploymentInputs {
     pub(crate) deployment: TaskclusterDeployment,
     pub(crate) credentials: CredentialsWatch,
     pub(crate) progress: Arc<Progress>,
@@ -53,12 +53,12 @@ pub(crate) struct AppInputs {
 }
 
 /// A worker, and the services that must exist as long as the worker.
-pub(crate) struct App {
+pub(crate) struct AssembledWorker {
     pub(crate) worker: Worker,
     pub(crate) monitor: Monitor,
     metrics: Metrics,
     hooks: Arc<ConfiguredServer>,
-    exports: Exports,
+    exports: TelemetryExporters,
     status: Option<Status>,
     _collection: BackgroundCollector,
     _redaction: CredentialRedaction,
@@ -67,12 +67,12 @@ pub(crate) struct App {
     _worker_runner: Option<WorkerRunner>,
 }
 
-impl App {
+impl AssembledWorker {
     /// Sets up the worker and starts its services.
     pub(crate) async fn build(
-        program: &Program,
+        program: &ProgramSpec,
         (config, engine): (&Config, EngineFactory),
-        mut inputs: AppInputs,
+        mut inputs: DeploymentInputs,
         stop: &LifeCycleTracker,
     ) -> Result<Self> {
         let monitoring = from_config(&config.monitoring);
@@ -94,7 +94,8 @@ impl App {
         );
         let client = inputs.deployment.client(inputs.credentials.clone());
         let identity = config.worker.identity();
-        let exports = Exports::start(&config.monitoring, &monitoring, identity, &client)?;
+        let exports =
+            TelemetryExporters::start(&config.monitoring, &monitoring, identity, &client)?;
         let hooks = hooks::start(config.web_hooks.clone(), client.clone(), &monitor).await?;
         let environment = Environment::builder(config.worker.identity(), storage)
             .resource_tracker(collector.tracker())
@@ -198,7 +199,7 @@ fn install_log(
 
 fn build_worker(
     config: &Config,
-    inputs: AppInputs,
+    inputs: DeploymentInputs,
     (environment, engine): (Environment, Arc<dyn Engine>),
     (admission, mounts, tasks): (CollectorAdmission, Mounts, TaskOverview),
 ) -> Result<WorkerBuilder> {
@@ -269,7 +270,7 @@ fn add_supported(
 /// Opens the caches and inputs, which later workers on the same folder reuse.
 async fn open_mounts(
     config: &Config,
-    inputs: &AppInputs,
+    inputs: &DeploymentInputs,
     tracker: ResourceTracker,
 ) -> Result<Mounts> {
     let purges = Arc::new(inputs.deployment.client(inputs.credentials.clone()));

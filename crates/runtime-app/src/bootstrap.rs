@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::engine_section::EngineSection;
+use crate::config_loader::ConfigLoader;
 
 /// The identity of the worker, and the source of its credentials. Layers cannot change them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -55,7 +55,7 @@ impl Bootstrap {
     /// mistakes in other parts that no layer can correct.
     pub(crate) async fn read(
         document: &mut ConfigDocument,
-        engine: &dyn EngineSection,
+        engine: &dyn ConfigLoader,
     ) -> Result<Self> {
         let registration = document.read_part::<WorkerSection<Registration>>();
         let registration = registration.ok().and_then(|it| it.worker.registration);

@@ -11,12 +11,12 @@ use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager, StopStag
 use runtime_worker::ExitCause;
 use runtime_worker::config::{ConfigDocument, ShutdownConfig};
 
-use crate::account::{Account, static_credentials};
+use crate::account::{WorkerCredentials, static_credentials};
 use crate::args::RunOptions;
-use crate::assembly::{App, AppInputs};
+use crate::assembly::{AssembledWorker, DeploymentInputs};
 use crate::bootstrap::Bootstrap;
 use crate::config::ConfigSource;
-use crate::program::Program;
+use crate::program::ProgramSpec;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::{machine_check, output, print, sources};
@@ -39,17 +39,17 @@ fn report(checks: &[ConnectionCheck]) -> Result<()> {
 
 /// Adds the layers and secrets that the stored credentials can read. Returns whether there are credentials.
 async fn add_stored_layers(
-    program: &Program,
+    program: &ProgramSpec,
     document: &mut ConfigDocument,
     bootstrap: &Bootstrap,
-) -> Result<Option<Account>> {
+) -> Result<Option<WorkerCredentials>> {
     // A person waits for the result, and can repeat the command.
     let mut settings = ClientSettings::default();
     settings.retry.budget = Duration::ZERO;
     settings.credentials_wait = Duration::ZERO;
     let root_url = bootstrap.identity().root_url;
     let deployment = TaskclusterDeployment::with_settings(&root_url, settings)?;
-    let account = Account::stored(bootstrap, &deployment);
+    let account = WorkerCredentials::stored(bootstrap, &deployment);
     if let Some(account) = &account {
         let client = deployment.client(account.credentials.clone());
         let layers = account.add_layers(document, (bootstrap, program.name), &client);
@@ -59,7 +59,7 @@ async fn add_stored_layers(
 }
 
 /// Checks the configuration, the deployment and the credentials, and prints the results.
-pub(crate) async fn check(program: &Program, source: &ConfigSource) -> Result<()> {
+pub(crate) async fn check(program: &ProgramSpec, source: &ConfigSource) -> Result<()> {
     let mut document = source.document()?;
     let bootstrap = Bootstrap::read(&mut document, &*program.engine).await?;
     let identity = bootstrap.identity();
@@ -97,7 +97,7 @@ pub(crate) async fn check(program: &Program, source: &ConfigSource) -> Result<()
 ///
 /// With `local`, or without credentials, the layers of the deployment are missing.
 pub(crate) async fn print_config(
-    program: &Program,
+    program: &ProgramSpec,
     source: &ConfigSource,
     local: bool,
 ) -> Result<String> {
@@ -133,7 +133,7 @@ async fn until_stopped<T>(
 
 /// Claims and runs tasks until the worker is stopped.
 pub(crate) async fn run(
-    program: &Program,
+    program: &ProgramSpec,
     source: &ConfigSource,
     options: &RunOptions,
 ) -> Result<ExitCode> {
@@ -155,7 +155,7 @@ pub(crate) async fn run(
         None
     };
     let start = async {
-        let account = Account::open(&bootstrap, &deployment).await?;
+        let account = WorkerCredentials::open(&bootstrap, &deployment).await?;
         report(&checks.credentials(&account.credentials, &identity).await)?;
         let client = deployment.client(account.credentials.clone());
         let layers = account.add_layers(&mut document, (&bootstrap, program.name), &client);
@@ -184,7 +184,7 @@ pub(crate) async fn run(
         shutdown.push(Box::new(source));
         plugin
     });
-    let inputs = AppInputs {
+    let inputs = DeploymentInputs {
         deployment,
         credentials: account.credentials,
         worker_runner: account.worker_runner,
@@ -193,7 +193,7 @@ pub(crate) async fn run(
         idle_stop,
         cancel_poll: None,
     };
-    let app = App::build(program, (config, engine), inputs, &stop).await?;
+    let app = AssembledWorker::build(program, (config, engine), inputs, &stop).await?;
     let manager = ShutdownManager::new(Arc::new(stop.clone()), app.monitor.clone());
     let watched = shutdown.into_iter().map(|source| cause.watch(source));
     let _listening = watched.fold(manager, ShutdownManager::boxed_source).start();

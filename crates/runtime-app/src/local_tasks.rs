@@ -16,10 +16,10 @@ use runtime_worker::ExitCause;
 use serde_json::json;
 
 use crate::args::TaskArgs;
-use crate::assembly::{App, AppInputs, temporary_folder};
+use crate::assembly::{AssembledWorker, DeploymentInputs, temporary_folder};
 use crate::config::ConfigSource;
 use crate::output;
-use crate::program::Program;
+use crate::program::ProgramSpec;
 use crate::progress::{Progress, label};
 use crate::signals::stop_on_signals;
 
@@ -32,7 +32,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(250);
 /// Runs the given tasks, or the demo tasks. Returns the exit code of a single task that failed, and an error for tasks
 /// with another state than the expected one.
 pub(crate) async fn run(
-    program: &Program,
+    program: &ProgramSpec,
     demo_tasks: &[(&str, &str)],
     args: &TaskArgs,
 ) -> Result<ExitCode> {
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let mut tasks = LocalTasks::new(taskcluster, files);
     let taskcluster = tasks.taskcluster();
     let progress = Arc::new(progress);
-    let inputs = AppInputs {
+    let inputs = DeploymentInputs {
         deployment: TaskclusterDeployment::new(taskcluster.root_url())?,
         credentials: CredentialsWatch::fixed(Some(taskcluster.credentials())),
         progress: Arc::clone(&progress),
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let (config, engine) = program
         .engine
         .load(&source.document()?, source.web_hooks()?)?;
-    let app = App::build(program, (&config, engine), inputs, &stop).await?;
+    let app = AssembledWorker::build(program, (&config, engine), inputs, &stop).await?;
     create_tasks(&mut tasks, &progress)?;
     let _signals = stop_on_signals(stop.clone(), ExitCause::default())?;
     if args.keep {
@@ -134,7 +134,7 @@ fn create_tasks(tasks: &mut LocalTasks, progress: &Progress) -> Result<()> {
 async fn run_worker(
     tasks: &LocalTasks,
     progress: &Progress,
-    (app, stop): (&App, &LifeCycleTracker),
+    (app, stop): (&AssembledWorker, &LifeCycleTracker),
     args: &TaskArgs,
 ) -> Result<Vec<TaskResult>> {
     let mut worker = std::pin::pin!(app.run(stop));

@@ -10,15 +10,15 @@ use runtime_webhook::{NoConfig, WebHookConfig};
 use runtime_worker::ExitCause;
 use tempfile::TempDir;
 
-use crate::assembly::{App, AppInputs, temporary_folder};
+use crate::assembly::{AssembledWorker, DeploymentInputs, temporary_folder};
 use crate::config::Config;
 use crate::parts::EngineFactory;
-use crate::program::Program;
+use crate::program::ProgramSpec;
 use crate::progress::Progress;
 
 /// Returns the documentation of the engine and the plugins.
 pub(crate) async fn documentation(
-    program: &Program,
+    program: &ProgramSpec,
     loaded: (Config, EngineFactory),
 ) -> Result<String> {
     let title = format!("Tasks for {}", loaded.0.worker.task_queue_id);
@@ -31,16 +31,16 @@ pub(crate) async fn documentation(
 /// It has a temporary folder and no services, so that it does not affect a worker that runs with the same
 /// configuration.
 pub(crate) async fn idle_app(
-    program: &Program,
+    program: &ProgramSpec,
     (mut config, engine): (Config, EngineFactory),
-) -> Result<(App, TempDir)> {
+) -> Result<(AssembledWorker, TempDir)> {
     let folder = temporary_folder()?;
     folder.path().clone_into(&mut config.worker.data_folder);
     config.web_hooks = WebHookConfig::None(NoConfig::default());
     config.status_port = None;
     config.monitoring = MonitoringConfig::default();
     config.monitoring.log.level = LogLevel::Error;
-    let inputs = AppInputs {
+    let inputs = DeploymentInputs {
         deployment: TaskclusterDeployment::new(&config.worker.root_url)?,
         credentials: CredentialsWatch::fixed(None),
         progress: Arc::new(Progress::new(true)),
@@ -50,6 +50,6 @@ pub(crate) async fn idle_app(
         cancel_poll: None,
     };
     let stop = LifeCycleTracker::new();
-    let app = App::build(program, (&config, engine), inputs, &stop).await?;
+    let app = AssembledWorker::build(program, (&config, engine), inputs, &stop).await?;
     Ok((app, folder))
 }

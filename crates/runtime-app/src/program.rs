@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::engine_section::EngineSection;
+use crate::config_loader::ConfigLoader;
 use crate::parts::AddPlugin;
 
 /// A program around an engine.
-pub(crate) struct Program {
+pub(crate) struct ProgramSpec {
     pub(crate) name: &'static str,
-    pub(crate) engine: Box<dyn EngineSection>,
+    pub(crate) engine: Box<dyn ConfigLoader>,
     pub(crate) plugins: Vec<AddPlugin>,
     /// Called with the folders of dead workers before they are removed.
     pub(crate) end_leftovers: fn(&[&Path]),

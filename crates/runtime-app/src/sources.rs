@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail};
 use runtime_client::Client;
-use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
+use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminateSource};
 use runtime_core::ShutdownSource;
 use runtime_worker::MaxLifeTime;
 use runtime_worker::config::ShutdownConfig;
-use runtime_worker::plugins::{IdleSource, IdleStop};
+use runtime_worker::plugins::{IdleShutdownSource, IdleStop};
 
 use crate::config::Config;
 
@@ -19,9 +19,10 @@ pub(crate) fn configured(config: &Config, client: &Client) -> Result<Vec<Box<dyn
             ShutdownConfig::AwsSpot => Box::new(AwsSpot::new()?),
             ShutdownConfig::GcpPreemption => Box::new(GcpPreemption::new()?),
             ShutdownConfig::AzureEvents => Box::new(AzureEvents::new()?),
-            ShutdownConfig::WorkerManager => {
-                Box::new(ShouldTerminate::new(client.clone(), config.worker_name()))
-            }
+            ShutdownConfig::WorkerManager => Box::new(ShouldTerminateSource::new(
+                client.clone(),
+                config.worker_name(),
+            )),
             other => bail!("`worker.shutdown`: unsupported source {other:?}"),
         });
     }
@@ -35,7 +36,10 @@ pub(crate) fn configured(config: &Config, client: &Client) -> Result<Vec<Box<dyn
 ///
 /// A worker that is registered with worker-manager asks it before the stop, because it knows the minimum capacity of
 /// the pool. After an error, the worker continues.
-pub(crate) fn idle_stop(config: &Config, client: &Client) -> Option<(IdleStop, IdleSource)> {
+pub(crate) fn idle_stop(
+    config: &Config,
+    client: &Client,
+) -> Option<(IdleStop, IdleShutdownSource)> {
     let (plugin, source) = IdleStop::with_source(config.worker.plugins.idle_stop?);
     let is_managed = config.worker.registration.is_some()
         || config.has_shutdown_source(ShutdownConfig::WorkerManager)

@@ -19,9 +19,9 @@ use tokio::runtime::Runtime;
 use crate::args::{Arguments, Command, ConfigArgs, DocsArgs, TaskArgs, WorkerArgs};
 use crate::assembly::temporary_folder;
 use crate::config::ConfigSource;
-use crate::engine_section::{EngineSection, TypedSection};
+use crate::config_loader::{ConfigLoader, TypedConfigLoader};
 use crate::parts::{AddPlugin, AppParts};
-use crate::program::Program;
+use crate::program::ProgramSpec;
 use crate::{connect, local_tasks, output, print};
 
 /// The time limit for blocking calls to return at the end.
@@ -43,7 +43,7 @@ pub struct WorkerApp<S = NoEngine> {
 pub struct NoEngine(());
 
 /// The state of a [`WorkerApp`] with an engine.
-pub struct WithEngine(Box<dyn EngineSection>);
+pub struct WithEngine(Box<dyn ConfigLoader>);
 
 impl WorkerApp {
     /// Creates a program with the name and version that `--help` and `--version` show.
@@ -80,7 +80,7 @@ impl WorkerApp {
             name: self.name,
             version: self.version,
             about: self.about,
-            engine: WithEngine(Box::new(TypedSection::new(create))),
+            engine: WithEngine(Box::new(TypedConfigLoader::new(create))),
             plugins: self.plugins,
             end_leftovers: self.end_leftovers,
             demo_tasks: self.demo_tasks,
@@ -164,7 +164,7 @@ impl WorkerApp<WithEngine> {
                 return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
             }
         };
-        let program = Program {
+        let program = ProgramSpec {
             name: self.name,
             engine: self.engine.0,
             plugins: self.plugins,
@@ -181,7 +181,7 @@ impl WorkerApp<WithEngine> {
     }
 }
 
-fn run(program: &Program, arguments: Arguments) -> Result<ExitCode> {
+fn run(program: &ProgramSpec, arguments: Arguments) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     let result = runtime.block_on(run_command(program, arguments));
     // A read of standard input cannot be cancelled, and worker-runner keeps it open until the worker has exited.
@@ -189,7 +189,7 @@ fn run(program: &Program, arguments: Arguments) -> Result<ExitCode> {
     result
 }
 
-async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode> {
+async fn run_command(program: &ProgramSpec, arguments: Arguments) -> Result<ExitCode> {
     let Some(command) = arguments.command else {
         let mut files = arguments.tasks.definitions.iter();
         if let Some(missing) = files.find(|file| !file.exists()) {
@@ -244,7 +244,7 @@ async fn run_command(program: &Program, arguments: Arguments) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_tasks(program: &Program, args: &TaskArgs) -> Result<ExitCode> {
+async fn run_tasks(program: &ProgramSpec, args: &TaskArgs) -> Result<ExitCode> {
     if args.definitions.is_empty() && program.demo_tasks.is_empty() && !args.keep {
         anyhow::bail!("missing task definition or command; see --help");
     }

@@ -56,4 +56,4 @@ mod models;
 
 pub use flag::Flag;
 pub use once::{Done, Once};
-pub use wait_group::{Draining, Guard, WaitGroup};
+pub use wait_group::{DrainingError, Guard, WaitGroup};

@@ -67,12 +67,12 @@ impl WaitGroup {
     ///
     /// # Errors
     ///
-    /// [`Draining`] if the group drains, which is permanent. The count is unchanged.
+    /// [`DrainingError`] if the group drains, which is permanent. The count is unchanged.
     ///
     /// # Panics
     ///
     /// If the count would exceed half of `usize::MAX`.
-    pub fn add(&self, n: usize) -> Result<Guard, Draining> {
+    pub fn add(&self, n: usize) -> Result<Guard, DrainingError> {
         let added = |state: usize| match state & DRAINING {
             0 => Some(
                 state
@@ -86,7 +86,7 @@ impl WaitGroup {
                 group: self.clone(),
                 n,
             }),
-            Err(_) => Err(Draining),
+            Err(_) => Err(DrainingError),
         }
     }
 
@@ -261,4 +261,4 @@ impl Drop for Guard {
 /// The error of adding to a draining [`WaitGroup`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no new work is accepted while the group drains")]
-pub struct Draining;
+pub struct DrainingError;

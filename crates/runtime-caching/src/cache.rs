@@ -13,7 +13,7 @@ use crate::key::CacheKey;
 use crate::map::{CacheMap, EntrySnapshot};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
-use crate::single_flight::{ANY_SOURCE, Begun};
+use crate::single_flight::{ANY_SOURCE, MapLookup};
 use crate::sys::spawn;
 
 /// A cache of resources `R` by keys `K`. Clones share the cache.
@@ -134,9 +134,9 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     ) -> Result<Handle<K, R>, RequireError> {
         loop {
             let waiter = match self.map.begin(key, ANY_SOURCE) {
-                Begun::Hit(handle) => return Ok(handle),
-                Begun::Joined(waiter) => waiter,
-                Begun::New(task, waiter) => {
+                MapLookup::Hit(handle) => return Ok(handle),
+                MapLookup::Joined(waiter) => waiter,
+                MapLookup::New(task, waiter) => {
                     let (constructor, context) = (Arc::clone(constructor), task.context().clone());
                     let key = key.clone();
                     // `construct` is called when the block is polled, so that a panic in the call is caught, too.

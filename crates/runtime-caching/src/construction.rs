@@ -5,7 +5,7 @@ use runtime_gc::InUse;
 use crate::constructor::{ConstructionContext, ConstructionProgress};
 use crate::entry::Entry;
 use crate::error::RequireError;
-use crate::handle::Lookup;
+use crate::handle::LookupOutcome;
 use crate::key::CacheKey;
 use crate::resource::Resource;
 use crate::sys::watch;
@@ -27,7 +27,7 @@ pub(crate) struct Construction<K: CacheKey, R: Resource> {
 pub(crate) struct Waiter<K: CacheKey, R: Resource> {
     result: watch::Receiver<Option<ConstructionResult<K, R>>>,
     progress: watch::Receiver<ConstructionProgress>,
-    pub(crate) lookup: Lookup,
+    pub(crate) lookup: LookupOutcome,
 }
 
 impl<K: CacheKey, R: Resource> Construction<K, R> {
@@ -40,7 +40,7 @@ impl<K: CacheKey, R: Resource> Construction<K, R> {
     }
 
     /// Adds a waiter.
-    pub(crate) fn join(&self, lookup: Lookup) -> Waiter<K, R> {
+    pub(crate) fn join(&self, lookup: LookupOutcome) -> Waiter<K, R> {
         Waiter {
             lookup,
             result: self.result.subscribe(),

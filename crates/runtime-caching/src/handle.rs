@@ -21,12 +21,12 @@ use crate::sharing::Sharing;
 pub struct Handle<K: CacheKey, R: Resource> {
     guard: InUse<Entry<K, R>>,
     discard_on_drop: bool,
-    lookup: Lookup,
+    lookup: LookupOutcome,
 }
 
 /// The way a request got its resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lookup {
+pub enum LookupOutcome {
     /// The cache had it.
     Hit,
     /// The request joined the construction of another request.
@@ -36,7 +36,7 @@ pub enum Lookup {
 }
 
 impl<K: CacheKey, R: Resource> Handle<K, R> {
-    pub(crate) fn new(guard: InUse<Entry<K, R>>, sharing: Sharing, lookup: Lookup) -> Self {
+    pub(crate) fn new(guard: InUse<Entry<K, R>>, sharing: Sharing, lookup: LookupOutcome) -> Self {
         Self {
             guard,
             discard_on_drop: !sharing.keeps_uncommitted(),
@@ -59,7 +59,7 @@ impl<K: CacheKey, R: Resource> Handle<K, R> {
 
     /// Returns the way the request got its resource.
     #[must_use]
-    pub fn lookup(&self) -> Lookup {
+    pub fn lookup(&self) -> LookupOutcome {
         self.lookup
     }
 

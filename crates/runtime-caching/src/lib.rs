@@ -76,7 +76,7 @@ pub use folders::{
     CachedFolder, CommitError, FolderCache, FolderCacheBuilder, FolderConstruction, FolderHandle,
     FolderKey, FolderLookup, FolderWaiter, NewFolder, OpenCacheError, SweepReport,
 };
-pub use handle::{Handle, Lookup};
+pub use handle::{Handle, LookupOutcome};
 pub use json_key::JsonKey;
 pub use key::CacheKey;
 pub use resource::Resource;

@@ -14,7 +14,7 @@ use crate::construction::{Construction, Waiter};
 use crate::constructor::{ConstructionContext, ConstructionProgress};
 use crate::entry::{Entry, EntryInit};
 use crate::error::RequireError;
-use crate::handle::{Handle, Lookup};
+use crate::handle::{Handle, LookupOutcome};
 use crate::key::CacheKey;
 use crate::map::{CacheMap, Slot, SlotState};
 use crate::resource::Resource;
@@ -24,7 +24,7 @@ use crate::sharing::Sharing;
 pub(crate) const ANY_SOURCE: &str = "";
 
 /// The result of [`CacheMap::begin`].
-pub(crate) enum Begun<K: CacheKey, R: Resource> {
+pub(crate) enum MapLookup<K: CacheKey, R: Resource> {
     /// The cache has the resource.
     Hit(Handle<K, R>),
     /// Another request constructs it.
@@ -55,11 +55,11 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     /// Returns the resource of a key or its construction from `source`, or adds a construction for the caller to run.
-    pub(crate) fn begin(self: &Arc<Self>, key: &K, source: &str) -> Begun<K, R> {
+    pub(crate) fn begin(self: &Arc<Self>, key: &K, source: &str) -> MapLookup<K, R> {
         loop {
             match self.find(key, source) {
                 // Checked without the shard's lock, since a resource may look at the disk.
-                Begun::Hit(handle) if !handle.is_intact() => handle.poison(),
+                MapLookup::Hit(handle) if !handle.is_intact() => handle.poison(),
                 found => return found,
             }
         }
@@ -79,7 +79,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let handle = Handle::new(result?, self.sharing, lookup);
         // The request that constructed the resource trusts it. Otherwise a resource that breaks at once would be
         // constructed forever.
-        if lookup == Lookup::Joined && !handle.is_intact() {
+        if lookup == LookupOutcome::Joined && !handle.is_intact() {
             handle.poison();
             return Ok(None);
         }
@@ -90,20 +90,20 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     ///
     /// With two acquisitions, two concurrent requests could both find no slot, and the resource would be
     /// constructed twice.
-    fn find(self: &Arc<Self>, key: &K, source: &str) -> Begun<K, R> {
+    fn find(self: &Arc<Self>, key: &K, source: &str) -> MapLookup<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let slots = || shard.iter_hash(hash).filter(|slot| slot.key == *key);
         // A resource that is ready before a construction: another source may have been faster.
         if let Some(handle) = slots().find_map(|slot| self.acquire(slot)) {
-            return Begun::Hit(handle);
+            return MapLookup::Hit(handle);
         }
         if let Some(waiter) = slots().find_map(|slot| self.join(slot, source)) {
-            return Begun::Joined(waiter);
+            return MapLookup::Joined(waiter);
         }
         let construction = Arc::new(Construction::new(source));
         // Joined before it is in the map, or it could be cancelled for lack of waiters.
-        let waiter = construction.join(Lookup::Miss);
+        let waiter = construction.join(LookupOutcome::Miss);
         let serial = self.next_serial();
         let slot = Slot {
             key: key.clone(),
@@ -119,7 +119,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             construction,
             is_complete: false,
         };
-        Begun::New(task, waiter)
+        MapLookup::New(task, waiter)
     }
 
     /// Joins the construction of a slot, if it may be shared and has the same source.
@@ -130,7 +130,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             SlotState::Constructing(construction)
                 if self.sharing == Sharing::Shared && *construction.source == *source =>
             {
-                Some(construction.join(Lookup::Joined))
+                Some(construction.join(LookupOutcome::Joined))
             }
             _ => None,
         }
@@ -143,7 +143,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             (SlotState::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
             (SlotState::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
         };
-        guard.map(|guard| Handle::new(guard, self.sharing, Lookup::Hit))
+        guard.map(|guard| Handle::new(guard, self.sharing, LookupOutcome::Hit))
     }
 }
 

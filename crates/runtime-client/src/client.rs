@@ -7,7 +7,7 @@ use runtime_core::{ApiError, CredentialsWatch, ScopeSet};
 use serde::de::DeserializeOwned;
 
 use crate::authorizer::Authorizer;
-use crate::pending_claims::PendingClaims;
+use crate::pending_claims::UndeliveredClaims;
 use crate::transport::call::Call;
 use crate::transport::shared::Transport;
 
@@ -25,7 +25,7 @@ use crate::transport::shared::Transport;
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
     pub(crate) authorizer: Authorizer,
-    pub(crate) pending_claims: Arc<PendingClaims>,
+    pub(crate) pending_claims: Arc<UndeliveredClaims>,
 }
 
 impl Client {

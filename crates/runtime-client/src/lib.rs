@@ -9,7 +9,7 @@
 //! | for | use |
 //! | --- | --- |
 //! | a worker that has credentials | [`TaskclusterDeployment`] with a [`CredentialsWatch`](runtime_core::CredentialsWatch) |
-//! | a worker that registers with the worker manager | [`Registrar`], whose [`Renewal`] is a shutdown source |
+//! | a worker that registers with the worker manager | [`Registrar`], whose [`RegistrationRenewal`] is a shutdown source |
 //! | the identity of a machine in a cloud, and its proof | [`identity`] |
 //! | calls that only an application makes | [`Client`] |
 //! | signed URLs and headers for another program | [`Authorizer`] |
@@ -100,10 +100,10 @@ pub use authorizer::Authorizer;
 pub use client::Client;
 pub use client_error::ClientError;
 pub use deployment::TaskclusterDeployment;
-pub use registration::{RegisterError, Registered, Registrar, Renewal};
+pub use registration::{RegisterError, RegisteredWorker, Registrar, RegistrationRenewal};
 pub use runtime_core::purge_cache::PurgeRequest;
 pub use services::{
-    PoolConfigError, Registration, SentryDsn, StoredSecret, TerminationNotice, WebsocktunnelToken,
-    WorkerError, WorkerName, worker_config_for,
+    PoolConfigError, RegisterResponse, SentryDsn, StoredSecret, TerminationNotice,
+    WebsocktunnelToken, WorkerErrorReport, WorkerName, worker_config_for,
 };
 pub use settings::{ClientSettings, RetrySettings};

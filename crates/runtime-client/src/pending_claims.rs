@@ -15,8 +15,8 @@ pub(crate) type ClaimResult = Result<Vec<TaskClaim>, ApiError>;
 /// If the response of a request were lost, the queue would consider its tasks claimed until the claims expire after
 /// 20 minutes. So a request is not cancelled with its caller. Dropping this value cancels the requests that are still in flight.
 #[derive(Default)]
-pub(crate) struct PendingClaims {
-    pending: Mutex<HashMap<ClaimKey, Vec<PendingClaim>>>,
+pub(crate) struct UndeliveredClaims {
+    pending: Mutex<HashMap<ClaimKey, Vec<UndeliveredClaim>>>,
 }
 
 /// The worker and the queue that claims belong to.
@@ -27,25 +27,25 @@ pub(crate) struct ClaimKey {
     pub(crate) worker_id: String,
 }
 
-pub(crate) enum PendingClaim {
+pub(crate) enum UndeliveredClaim {
     /// A request in flight.
     Request(AbortOnDropHandle<ClaimResult>),
     /// Claims in excess of the number that a caller asked for.
     Claims(Vec<TaskClaim>),
 }
 
-impl PendingClaims {
+impl UndeliveredClaims {
     /// Removes and returns a pending claim.
-    pub(crate) fn take(&self, key: &ClaimKey) -> Option<PendingClaim> {
+    pub(crate) fn take(&self, key: &ClaimKey) -> Option<UndeliveredClaim> {
         self.pending.lock().get_mut(key)?.pop()
     }
 
-    fn put(&self, key: ClaimKey, claim: PendingClaim) {
+    fn put(&self, key: ClaimKey, claim: UndeliveredClaim) {
         self.pending.lock().entry(key).or_default().push(claim);
     }
 
     /// Waits for a claim. If the future is dropped before, the claim stays pending.
-    pub(crate) async fn wait(&self, key: &ClaimKey, claim: PendingClaim) -> ClaimResult {
+    pub(crate) async fn wait(&self, key: &ClaimKey, claim: UndeliveredClaim) -> ClaimResult {
         let guard = ClaimGuard {
             claims: self,
             key,
@@ -65,13 +65,13 @@ impl PendingClaims {
     ) -> Vec<TaskClaim> {
         let excess = claims.split_off(limit.min(claims.len()));
         if !excess.is_empty() {
-            self.put(key, PendingClaim::Claims(excess));
+            self.put(key, UndeliveredClaim::Claims(excess));
         }
         claims
     }
 }
 
-impl fmt::Debug for PendingClaims {
+impl fmt::Debug for UndeliveredClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingClaims").finish_non_exhaustive()
     }
@@ -79,19 +79,19 @@ impl fmt::Debug for PendingClaims {
 
 /// A claim that a caller waits for. Dropped before it is received, it becomes pending again.
 struct ClaimGuard<'a> {
-    claims: &'a PendingClaims,
+    claims: &'a UndeliveredClaims,
     key: &'a ClaimKey,
-    claim: Option<PendingClaim>,
+    claim: Option<UndeliveredClaim>,
 }
 
 impl ClaimGuard<'_> {
     async fn wait(mut self) -> ClaimResult {
         // The claim stays in the guard while this waits, so that dropping the future returns it to the pending claims.
         let result = match self.claim.as_mut() {
-            Some(PendingClaim::Request(handle)) => handle
+            Some(UndeliveredClaim::Request(handle)) => handle
                 .await
                 .unwrap_or_else(|error| Err(request_ended(error))),
-            Some(PendingClaim::Claims(claims)) => Ok(std::mem::take(claims)),
+            Some(UndeliveredClaim::Claims(claims)) => Ok(std::mem::take(claims)),
             None => Ok(Vec::new()),
         };
         // Only after the await: until then, a drop puts the request back.

@@ -25,7 +25,7 @@ pub(crate) struct LogReader {
     client: Client,
     http: reqwest::Client,
     task_id: TaskId,
-    output: RestWriter,
+    output: UnprintedWriter,
 }
 
 impl LogReader {
@@ -36,13 +36,13 @@ impl LogReader {
             client,
             http,
             task_id: task_id.clone(),
-            output: RestWriter::default(),
+            output: UnprintedWriter::default(),
         })
     }
 
     /// Starts with the log of another run.
     pub(crate) fn restart(&mut self) {
-        self.output = RestWriter::default();
+        self.output = UnprintedWriter::default();
     }
 
     /// Prints the rest of the live log, until it ends.
@@ -114,7 +114,7 @@ async fn copy(response: &mut reqwest::Response, output: &mut impl Write) -> Resu
 
 /// Writes bytes to standard output, unless an earlier read has written them.
 #[derive(Default)]
-struct RestWriter {
+struct UnprintedWriter {
     /// The number of bytes that were printed.
     printed: u64,
     /// The number of bytes of the current read.
@@ -123,7 +123,7 @@ struct RestWriter {
     is_closed: bool,
 }
 
-impl Write for RestWriter {
+impl Write for UnprintedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let known = self.printed.saturating_sub(self.position);
         let known = usize::try_from(known)

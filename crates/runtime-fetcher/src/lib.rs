@@ -63,7 +63,6 @@
 mod allowed_host;
 mod attempt_error;
 mod blocking_batches;
-mod blocking_pool;
 #[cfg(feature = "cache")]
 mod cache;
 mod config;
@@ -78,6 +77,7 @@ mod invalid_reference;
 mod progress;
 mod reference;
 mod required_scopes;
+mod short_file_jobs;
 pub mod stream;
 mod target;
 mod targets;
@@ -91,7 +91,7 @@ pub use cache::{CachedInput, FetchCache, FetchCacheBuilder, FetchCacheError, Inp
 pub use config::{AddressPolicy, FetchConfig, MinThroughput, ParallelPolicy, RetryPolicy};
 pub use context::FetchContext;
 pub use http::{HttpClient, HttpClientError};
-pub use reference::{Fetched, Fetcher, Reference};
+pub use reference::{FetchStats, Fetcher, Reference};
 
 // Errors.
 pub use attempt_error::AttemptError;

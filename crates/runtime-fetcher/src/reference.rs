@@ -104,13 +104,13 @@ pub trait Reference: Send + Sync + fmt::Debug {
         &self,
         context: &FetchContext,
         target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError>;
+    ) -> Result<FetchStats, FetchError>;
 }
 
 /// Statistics of a successful fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Fetched {
+pub struct FetchStats {
     /// The bytes written to the target.
     pub bytes: u64,
     /// The number of requests, including those that resumed a broken transfer; 0 for inline bytes.

@@ -93,11 +93,11 @@ pub use footprint::{Footprint, Size};
 pub use in_use::InUse;
 pub use plan::{CollectionPlan, PlannedAction, PlannedResource};
 pub use report::{
-    CollectionReport, FailedDisposal, FreedResource, Shortage, SkippedRule, SlowDisposal,
+    CollectionReport, ExceededLimit, FailedDisposal, FreedResource, SkippedRule, SlowDisposal,
 };
 pub use reservation::{Reservation, ReserveError};
 pub use resource::{DisposableResource, ResourceId};
-pub use rule::{EvictionReason, Limit, Rule};
+pub use rule::{EvictionReason, LimitKind, LimitRule};
 #[cfg(feature = "schema")]
 pub use schema::{MINIMUM_KEYWORD, at_least};
 pub use stats::{Disk, HostStats, Memory, Stat, Stats, SystemStats};

@@ -10,7 +10,7 @@ use crate::footprint::{Footprint, Size};
 use crate::monotonic_nanos::MonotonicNanos;
 use crate::policy::Evaluation;
 use crate::registry::{BucketKey, ClassTotals, Entry, EntryState, FootprintSum};
-use crate::report::{Shortage, SkippedRule};
+use crate::report::{ExceededLimit, SkippedRule};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
 use crate::stats::SystemStats;
@@ -23,7 +23,7 @@ use crate::units::ByteSize;
 #[non_exhaustive]
 pub struct CollectionPlan {
     /// The limits that are exceeded.
-    pub shortages: Vec<Shortage>,
+    pub shortages: Vec<ExceededLimit>,
     /// The limits that cannot be checked.
     pub skipped: Vec<SkippedRule>,
     /// All resources, with evictions first in the order of eviction.

@@ -6,16 +6,16 @@ use crate::amount::Amount;
 use crate::config::{GcConfig, GcLimits};
 use crate::cost_class::CostClass;
 use crate::monotonic_nanos::MonotonicNanos;
-use crate::registry::{ClassTotals, EvictionFilter, FootprintSum, Frees, SizeSum, Totals};
-use crate::report::{Shortage, SkippedRule};
-use crate::rule::{Limit, Rule};
+use crate::registry::{ClassTotals, EvictionFilter, FootprintSum, FreedSpace, SizeSum, Totals};
+use crate::report::{ExceededLimit, SkippedRule};
+use crate::rule::{LimitKind, LimitRule};
 use crate::stats::{Disk, Memory, Stat, Stats};
 use crate::threshold::Threshold;
 
 /// The amount that one rule asks to evict: bytes, inodes, or a number of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shortfall {
-    pub(crate) rule: Rule,
+pub(crate) struct EvictionDemand {
+    pub(crate) rule: LimitRule,
     /// The excess over the trigger.
     pub(crate) over_trigger: u64,
     /// The excess over the target.
@@ -24,15 +24,15 @@ pub(crate) struct Shortfall {
     last_used_before: Option<MonotonicNanos>,
 }
 
-impl Shortfall {
+impl EvictionDemand {
     /// Returns the resources whose eviction helps.
     pub(crate) fn filter(&self) -> EvictionFilter {
         let frees = match self.rule.limit {
-            Limit::FreeDisk | Limit::FreeInodes => Frees::Disk,
+            LimitKind::FreeDisk | LimitKind::FreeInodes => FreedSpace::Disk,
             // Unknown sizes are not part of the total, so evicting them would not reduce it.
-            Limit::TotalSize => Frees::KnownDisk,
-            Limit::AvailableMemory | Limit::MemoryStall => Frees::Memory,
-            Limit::Count | Limit::Age => Frees::Anything,
+            LimitKind::TotalSize => FreedSpace::KnownDisk,
+            LimitKind::AvailableMemory | LimitKind::MemoryStall => FreedSpace::Memory,
+            LimitKind::Count | LimitKind::Age => FreedSpace::Anything,
         };
         EvictionFilter {
             class: self.rule.class,
@@ -58,15 +58,15 @@ impl Shortfall {
     ) -> bool {
         let enough = |sum: SizeSum| sum.known >= self.over_target || sum.unknown >= max_unknown;
         match self.rule.limit {
-            Limit::FreeDisk => enough(in_flight.disk),
-            Limit::FreeInodes => enough(in_flight.inodes),
-            Limit::AvailableMemory => enough(in_flight.memory),
+            LimitKind::FreeDisk => enough(in_flight.disk),
+            LimitKind::FreeInodes => enough(in_flight.inodes),
+            LimitKind::AvailableMemory => enough(in_flight.memory),
             // The effect of an eviction on stalls is always unknown.
-            Limit::MemoryStall => in_flight.count >= max_unknown,
-            Limit::TotalSize => chosen.disk >= self.over_target,
-            Limit::Count => chosen.count >= self.over_target,
+            LimitKind::MemoryStall => in_flight.count >= max_unknown,
+            LimitKind::TotalSize => chosen.disk >= self.over_target,
+            LimitKind::Count => chosen.count >= self.over_target,
             // The filter alone decides: every resource that is too old is evicted.
-            Limit::Age => false,
+            LimitKind::Age => false,
         }
     }
 }
@@ -81,13 +81,13 @@ pub(crate) struct PolicyInput<'a> {
     pub(crate) reserved: u64,
     pub(crate) now: MonotonicNanos,
     /// Rules whose trigger was exceeded earlier in this collection, which continues to their target.
-    pub(crate) active: &'a [Rule],
+    pub(crate) active: &'a [LimitRule],
 }
 
 /// The shortfalls of all rules, and the rules that cannot be checked.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluation {
-    pub(crate) shortfalls: Vec<Shortfall>,
+    pub(crate) shortfalls: Vec<EvictionDemand>,
     pub(crate) skipped: Vec<SkippedRule>,
 }
 
@@ -113,25 +113,25 @@ impl PolicyInput<'_> {
     }
 
     fn evaluate_limits(&self, class: Option<CostClass>, limits: &GcLimits, out: &mut Evaluation) {
-        let rule = |limit| Rule { class, limit };
-        self.age(rule(Limit::Age), limits.max_age, out);
-        self.count(rule(Limit::Count), limits.max_count, out);
-        self.total_size(rule(Limit::TotalSize), limits.max_total_size, out);
+        let rule = |limit| LimitRule { class, limit };
+        self.age(rule(LimitKind::Age), limits.max_age, out);
+        self.count(rule(LimitKind::Count), limits.max_count, out);
+        self.total_size(rule(LimitKind::TotalSize), limits.max_total_size, out);
         let (disk, memory) = (&self.stats.disk, &self.stats.memory);
         let values = |disk: &Disk| (disk.free, disk.total);
         // Reserved bytes must be free even without a minimum. They belong to no class.
         let reserved = class.map_or(self.reserved, |_| 0);
-        let free_disk = rule(Limit::FreeDisk);
+        let free_disk = rule(LimitKind::FreeDisk);
         self.minimum(free_disk, limits.min_free_disk, reserved, disk, values, out);
         let values = |disk: &Disk| match disk.inodes {
             // Some file systems allocate inodes on demand and report none.
             0 => (u64::MAX, 0),
             total => (disk.free_inodes, total),
         };
-        let free_inodes = rule(Limit::FreeInodes);
+        let free_inodes = rule(LimitKind::FreeInodes);
         self.minimum(free_inodes, limits.min_free_inodes, 0, disk, values, out);
         let values = |memory: &Memory| (memory.available, memory.total);
-        let available = rule(Limit::AvailableMemory);
+        let available = rule(LimitKind::AvailableMemory);
         self.minimum(
             available,
             limits.min_available_memory,
@@ -140,14 +140,14 @@ impl PolicyInput<'_> {
             values,
             out,
         );
-        self.memory_stall(rule(Limit::MemoryStall), limits.max_memory_stall, out);
+        self.memory_stall(rule(LimitKind::MemoryStall), limits.max_memory_stall, out);
     }
 
-    fn age(&self, rule: Rule, limit: Option<Duration>, out: &mut Evaluation) {
+    fn age(&self, rule: LimitRule, limit: Option<Duration>, out: &mut Evaluation) {
         let Some(age) = limit.filter(|age| !age.is_zero()) else {
             return;
         };
-        out.shortfalls.push(Shortfall {
+        out.shortfalls.push(EvictionDemand {
             rule,
             // Not a shortage: old resources that are in use violate nothing.
             over_trigger: 0,
@@ -156,7 +156,7 @@ impl PolicyInput<'_> {
         });
     }
 
-    fn count(&self, rule: Rule, limit: Option<Threshold<u64>>, out: &mut Evaluation) {
+    fn count(&self, rule: LimitRule, limit: Option<Threshold<u64>>, out: &mut Evaluation) {
         let Some(Threshold { trigger, target }) = limit.filter(|it| it.trigger > 0) else {
             return;
         };
@@ -165,7 +165,7 @@ impl PolicyInput<'_> {
         self.maximum(rule, count, (trigger, target), out);
     }
 
-    fn total_size(&self, rule: Rule, limit: Option<Threshold<Amount>>, out: &mut Evaluation) {
+    fn total_size(&self, rule: LimitRule, limit: Option<Threshold<Amount>>, out: &mut Evaluation) {
         let Some(threshold) = enabled(limit) else {
             return;
         };
@@ -184,7 +184,7 @@ impl PolicyInput<'_> {
     /// Evaluates a minimum of the machine's statistics. `values` returns the actual amount and the total.
     fn minimum<T>(
         &self,
-        rule: Rule,
+        rule: LimitRule,
         limit: Option<Threshold<Amount>>,
         reserved: u64,
         stat: &Stat<T>,
@@ -210,7 +210,7 @@ impl PolicyInput<'_> {
 
     fn maximum(
         &self,
-        rule: Rule,
+        rule: LimitRule,
         actual: u64,
         (trigger, target): (u64, u64),
         out: &mut Evaluation,
@@ -220,7 +220,7 @@ impl PolicyInput<'_> {
         }
     }
 
-    fn memory_stall(&self, rule: Rule, limit: Option<f64>, out: &mut Evaluation) {
+    fn memory_stall(&self, rule: LimitRule, limit: Option<f64>, out: &mut Evaluation) {
         let Some(limit) = limit.filter(|limit| *limit > 0.0) else {
             return;
         };
@@ -248,7 +248,7 @@ impl PolicyInput<'_> {
 
 impl Evaluation {
     /// Returns the rules that ask for an amount, which are all except the maximum age.
-    pub(crate) fn rules(&self) -> impl Iterator<Item = Rule> {
+    pub(crate) fn rules(&self) -> impl Iterator<Item = LimitRule> {
         let rules = self
             .shortfalls
             .iter()
@@ -257,18 +257,18 @@ impl Evaluation {
     }
 
     /// Returns the limits whose trigger is exceeded, without those that only miss their target.
-    pub(crate) fn shortages(&self) -> Vec<Shortage> {
+    pub(crate) fn shortages(&self) -> Vec<ExceededLimit> {
         let exceeded = self.shortfalls.iter().filter(|it| it.over_trigger > 0);
         exceeded
-            .map(|it| Shortage {
+            .map(|it| ExceededLimit {
                 rule: it.rule,
                 missing: it.over_trigger,
             })
             .collect()
     }
 
-    fn push(&mut self, rule: Rule, over_trigger: u64, over_target: u64) {
-        self.shortfalls.push(Shortfall {
+    fn push(&mut self, rule: LimitRule, over_trigger: u64, over_target: u64) {
+        self.shortfalls.push(EvictionDemand {
             rule,
             over_trigger,
             over_target,
@@ -276,7 +276,7 @@ impl Evaluation {
         });
     }
 
-    fn skip<T>(&mut self, rule: Rule, stat: &Stat<T>) {
+    fn skip<T>(&mut self, rule: LimitRule, stat: &Stat<T>) {
         let reason = stat.reason().unwrap_or_default().to_owned();
         self.skipped.push(SkippedRule { rule, reason });
     }

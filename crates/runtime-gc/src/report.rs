@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cost_class::CostClass;
 use crate::footprint::Footprint;
-use crate::rule::{EvictionReason, Limit, Rule};
+use crate::rule::{EvictionReason, LimitKind, LimitRule};
 use crate::units::ByteSize;
 
 /// The results of one collection.
@@ -19,7 +19,7 @@ pub struct CollectionReport {
     /// Disposals that exceeded the soft timeout. A later report lists each as freed or failed.
     pub slow: Vec<SlowDisposal>,
     /// Limits that are still exceeded.
-    pub shortages: Vec<Shortage>,
+    pub shortages: Vec<ExceededLimit>,
     /// Limits that were not checked, because their statistic could not be read.
     pub skipped: Vec<SkippedRule>,
     /// The number of resources found in use. If there are shortages, this is the number of all resources in
@@ -144,18 +144,18 @@ pub struct SlowDisposal {
 /// A limit that is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Shortage {
+pub struct ExceededLimit {
     /// The limit.
-    pub rule: Rule,
+    pub rule: LimitRule,
     /// The excess in bytes, inodes, resources or percent.
     pub missing: u64,
 }
 
-impl fmt::Display for Shortage {
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let missing = self.rule.limit.format_amount(self.missing);
         match self.rule.limit {
-            Limit::MemoryStall => write!(f, "{} is {missing} too high", self.rule),
+            LimitKind::MemoryStall => write!(f, "{} is {missing} too high", self.rule),
             limit if limit.is_about_machine() => {
                 write!(f, "{} is {missing} below the minimum", self.rule)
             }
@@ -169,7 +169,7 @@ impl fmt::Display for Shortage {
 #[non_exhaustive]
 pub struct SkippedRule {
     /// The limit.
-    pub rule: Rule,
+    pub rule: LimitRule,
     /// The reason its statistic could not be read.
     pub reason: String,
 }

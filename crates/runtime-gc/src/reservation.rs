@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::report::Shortage;
+use crate::report::ExceededLimit;
 use crate::units::ByteSize;
 
 /// Disk space that the collector keeps free until this value is dropped.
@@ -55,7 +55,7 @@ pub struct ReserveError {
     /// The requested bytes.
     pub bytes: u64,
     /// The exceeded limit, and the bytes that are missing even after the eviction of all idle resources.
-    pub shortage: Shortage,
+    pub shortage: ExceededLimit,
     /// The size of the disk above its minimum of free space, in bytes.
     pub capacity: u64,
     /// The number of resources in use, by this process or outside of it.

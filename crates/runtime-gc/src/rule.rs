@@ -8,17 +8,17 @@ use crate::units::ByteSize;
 /// A limit of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Rule {
+pub struct LimitRule {
     /// The class of the resources that the limit applies to, or `None` for all resources.
     pub class: Option<CostClass>,
     /// The limited quantity.
-    pub limit: Limit,
+    pub limit: LimitKind,
 }
 
 /// The quantity that a rule limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Limit {
+pub enum LimitKind {
     /// [`GcLimits::min_free_disk`](crate::GcLimits::min_free_disk), plus the reserved bytes.
     FreeDisk,
     /// [`GcLimits::min_free_inodes`](crate::GcLimits::min_free_inodes).
@@ -35,7 +35,7 @@ pub enum Limit {
     Age,
 }
 
-impl Limit {
+impl LimitKind {
     /// Returns whether this limits a statistic of the machine, as opposed to a sum over the resources.
     pub(crate) fn is_about_machine(self) -> bool {
         matches!(
@@ -56,7 +56,7 @@ impl Limit {
     }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::FreeDisk => "free disk",
@@ -70,7 +70,7 @@ impl fmt::Display for Limit {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for LimitRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.class {
             None => self.limit.fmt(f),
@@ -84,7 +84,7 @@ impl fmt::Display for Rule {
 #[non_exhaustive]
 pub enum EvictionReason {
     /// A limit is exceeded.
-    Rule(Rule),
+    Rule(LimitRule),
     /// The owner of the resource discarded it.
     Discarded,
     /// The retry of a failed disposal.

@@ -17,7 +17,7 @@ use crate::policy::PolicyInput;
 use crate::registry::{ClassTotals, Entry, Registry, Selection};
 use crate::report::DisposalResult;
 use crate::resource::{IdleListener, ResourceId};
-use crate::rule::Rule;
+use crate::rule::LimitRule;
 use crate::stats::Stats;
 use crate::text::error_chain;
 
@@ -70,7 +70,7 @@ impl SharedRegistry {
     pub(crate) fn policy_input<'a>(
         &'a self,
         stats: &'a Stats,
-        active: &'a [Rule],
+        active: &'a [LimitRule],
     ) -> PolicyInput<'a> {
         PolicyInput {
             config: &self.config,

@@ -62,6 +62,6 @@ pub use authorizer::MockAuthorizer;
 #[cfg(feature = "worker")]
 pub use conformance::MockEngine;
 pub use monitor::{LogLine, MockMonitor, RecordedSpan, ReportedIncident};
-pub use queue::{ExpectedUpload, MockQueue, ReceivedUpload};
+pub use queue::{MockQueue, ReceivedUpload, UploadReceiver};
 pub use runtime_core::clock::MockClock;
 pub use task::{TestTask, definition};

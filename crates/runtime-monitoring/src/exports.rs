@@ -13,14 +13,14 @@ use tokio::task::JoinSet;
 use crate::config::MonitoringConfig;
 use crate::incidents::IncidentQueue;
 use crate::otlp::{OtlpPush, push_to_otlp};
-use crate::push::PushError;
+use crate::push::StartPushError;
 use crate::sentry::report_to_sentry;
 use crate::setup::MonitoringParts;
 use crate::taskcluster::report_to_worker_manager;
 
 /// The queues that deliver error reports, and the pushes of metrics and traces, until they are dropped.
 #[must_use = "dropping it stops the deliveries"]
-pub struct Exports {
+pub struct TelemetryExporters {
     incidents: Vec<IncidentQueue>,
     otlp: Option<OtlpPush>,
 }
@@ -33,10 +33,10 @@ pub struct ExportError {
     /// The key of the service in the configuration.
     pub key: &'static str,
     /// The problem of its settings.
-    pub source: PushError,
+    pub source: StartPushError,
 }
 
-impl Exports {
+impl TelemetryExporters {
     /// Starts the configured services: error reports to Sentry and to worker-manager, and the push of metrics and
     /// traces.
     ///
@@ -117,7 +117,7 @@ fn tags(config: &MonitoringConfig, identity: WorkerIdentity) -> BTreeMap<String,
     tags
 }
 
-impl fmt::Debug for Exports {
+impl fmt::Debug for TelemetryExporters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exports").finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@
 //! | export metrics and traces | `Metrics::to_openmetrics` (feature `prometheus`), `push_to_otlp` (`otlp`) |
 //! | set gauges of the machine and the process | `MachineGauges` (`system`) |
 //! | report errors | `report_to_sentry` (`sentry`), `report_to_worker_manager` (`taskcluster`), or an [`IncidentQueue`] |
-//! | start all exports of a configuration | `Exports` (`otlp`, `sentry` and `taskcluster`) |
+//! | start all exports of a configuration | `TelemetryExporters` (`otlp`, `sentry` and `taskcluster`) |
 //! | serve a status page and health checks | `status::StatusPage` (`status`) |
 //! | notify systemd of readiness and liveness | `Systemd` (`systemd`) |
 //!
@@ -89,7 +89,7 @@ mod worker_metrics_log;
 // The way through the crate for most users: configuration, log, metrics, reports.
 pub use config::{LogConfig, LogFormat, LogLevel, MonitoringConfig};
 #[cfg(all(feature = "otlp", feature = "sentry", feature = "taskcluster"))]
-pub use exports::{ExportError, Exports};
+pub use exports::{ExportError, TelemetryExporters};
 pub use logs::{InstallError, LineFormat, LogBuilder, LogGuard, LogHandle, LogLayer, LogLevels};
 #[cfg(feature = "prometheus")]
 pub use metrics::OPENMETRICS_CONTENT_TYPE;
@@ -97,7 +97,7 @@ pub use metrics::{CounterValue, Distribution, Metrics, MetricsBuilder, Sample, S
 #[cfg(feature = "otlp")]
 pub use otlp::{OtlpConfig, OtlpPush, push_to_otlp};
 #[cfg(any(feature = "otlp", feature = "sentry"))]
-pub use push::PushError;
+pub use push::StartPushError;
 #[cfg(feature = "sentry")]
 pub use sentry::{Dsn, DsnSource, SentryConfig, report_to_sentry};
 pub use setup::{MonitoringParts, from_config, pre_config};

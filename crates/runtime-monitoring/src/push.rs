@@ -16,7 +16,7 @@ pub(crate) const USER_AGENT: &str = concat!("worker-runtime/", env!("CARGO_PKG_V
 /// The reason pushing to a service could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PushError {
+pub enum StartPushError {
     /// A configured URL is invalid. The text omits it, because it may contain a secret.
     #[error("invalid {what}: expected a URL that starts with http:// or https://")]
     Address {
@@ -68,13 +68,13 @@ impl PushClient {
     /// Creates a client that follows no redirects and reads no environment variables.
     ///
     /// On a machine without root certificates, `http:` works, and every `https:` request fails in its handshake.
-    pub(crate) fn new() -> Result<Self, PushError> {
-        let tls = lenient_tls_config(&[]).map_err(|error| PushError::Client(error.into()))?;
+    pub(crate) fn new() -> Result<Self, StartPushError> {
+        let tls = lenient_tls_config(&[]).map_err(|error| StartPushError::Client(error.into()))?;
         let client = client_builder(tls, USER_AGENT).timeout(REQUEST_TIMEOUT);
         client
             .build()
             .map(Self)
-            .map_err(|error| PushError::Client(error.into()))
+            .map_err(|error| StartPushError::Client(error.into()))
     }
 
     /// Sends a body. A request without a response is a transient failure, unless TLS would fail again.
@@ -122,8 +122,8 @@ impl PushFailure {
 
 /// Parses the URL of a service.
 #[cfg(feature = "otlp")]
-pub(crate) fn parse_url(what: &'static str, url: &str) -> Result<Url, PushError> {
+pub(crate) fn parse_url(what: &'static str, url: &str) -> Result<Url, StartPushError> {
     let url = Url::parse(url).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or(PushError::Address { what })
+    url.ok_or(StartPushError::Address { what })
 }

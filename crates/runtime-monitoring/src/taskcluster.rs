@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_client::{Client, WorkerError, WorkerName};
+use runtime_client::{Client, WorkerErrorReport, WorkerName};
 use runtime_core::error_chain;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ struct WorkerManagerTransport {
 #[async_trait]
 impl IncidentTransport for WorkerManagerTransport {
     async fn deliver(&mut self, incident: &Incident) -> Delivery {
-        let error = WorkerError {
+        let error = WorkerErrorReport {
             kind: Incident::KIND.to_owned(),
             title: incident.title().to_owned(),
             description: incident.description(),

@@ -16,9 +16,9 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process, waitid, waitpid,
 };
 
-use crate::end_notice::EndNotice;
+use crate::exit_notifier::ExitNotifier;
 use crate::marks::CommandMark;
-use crate::start_control::StartControl;
+use crate::start_canceller::StartCanceller;
 use crate::start_error::StartError;
 use crate::vfork;
 
@@ -50,7 +50,7 @@ impl StandardFiles<'_> {
 pub(crate) struct ChildProcess {
     pid: Pid,
     /// Created by the first wait.
-    end_notice: Option<EndNotice>,
+    end_notice: Option<ExitNotifier>,
     /// The exit status once the process has ended.
     status: Option<ExitStatus>,
     is_reaped: bool,
@@ -67,7 +67,7 @@ impl ChildProcess {
         command: Command,
         files: StandardFiles<'_>,
         prepare: impl FnMut() -> io::Result<()>,
-        control: &StartControl,
+        control: &StartCanceller,
         mark: &Arc<CommandMark>,
         abandoned: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {
@@ -98,7 +98,7 @@ impl ChildProcess {
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         // Before the first check: a signal that arrives earlier than its listener would be lost.
         if self.status.is_none() && self.end_notice.is_none() {
-            self.end_notice = Some(EndNotice::of(self.pid)?);
+            self.end_notice = Some(ExitNotifier::of(self.pid)?);
         }
         loop {
             // Also after a notice: it may be about another child, or about one whose tracer has to be told first.
@@ -175,7 +175,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::marks::MarkOwner;
+    use crate::marks::OwningWorker;
     use crate::proc;
 
     fn start(arguments: &[&str], abandoned: &Arc<AbandonedChildren>) -> ChildProcess {
@@ -183,8 +183,8 @@ mod tests {
         let mut command = Command::new(arguments[0]);
         command.args(&arguments[1..]);
         let prepare = || Ok(());
-        let control = StartControl::default();
-        let owner = MarkOwner::of(std::env::temp_dir().as_path()).expect("the folder exists");
+        let control = StartCanceller::default();
+        let owner = OwningWorker::of(std::env::temp_dir().as_path()).expect("the folder exists");
         let mark = Arc::new(CommandMark::new(&owner, Path::new("task")));
         let files = StandardFiles {
             input: None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::process::Pid;
 
 use crate::marks::CommandMark;
-use crate::start_control::StartControl;
+use crate::start_canceller::StartCanceller;
 use crate::start_error::StartError;
 
 /// The standard files of a process.
@@ -30,7 +30,7 @@ impl ChildProcess {
         command: Command,
         files: StandardFiles<'_>,
         prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
-        _: &StartControl,
+        _: &StartCanceller,
         mark: &Arc<CommandMark>,
         _: &Arc<AbandonedChildren>,
     ) -> Result<Self, StartError> {

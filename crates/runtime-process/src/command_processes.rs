@@ -7,12 +7,12 @@ use std::sync::Arc;
 use runtime_worker::Exit;
 use runtime_worker::report::UsageSample;
 
-use crate::command_watch::WatchedCommand;
 use crate::companions::Companion;
 use crate::engine_state::EngineState;
 use crate::kill_sequence::KillSignal;
+use crate::memory_watch::WatchedCommandGuard;
 use crate::output::OutputPump;
-use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartControl};
+use crate::process_tree::{ChildProcess, KilledOrphans, ProcessTree, StartCanceller};
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
 use crate::walled_command::{ExecRequest, WalledCommand};
@@ -37,7 +37,7 @@ impl CommandProcesses {
     /// Without walls, the start continues on its thread if the future is dropped. `control` ends it.
     pub(crate) async fn start(
         command: PreparedCommand,
-        control: Arc<StartControl>,
+        control: Arc<StartCanceller>,
     ) -> Result<(Self, OutputPump), StartError> {
         if let Some(walls) = command.walls.clone() {
             let (command, output) = WalledCommand::start(command, &walls).await?;
@@ -92,7 +92,7 @@ impl CommandProcesses {
 
     /// Watches the usage of the command. If `is_ended`, the command may be ended when memory is low.
     #[cfg(target_os = "linux")]
-    pub(crate) fn watch(&self, engine: &EngineState, is_ended: bool) -> WatchedCommand {
+    pub(crate) fn watch(&self, engine: &EngineState, is_ended: bool) -> WatchedCommandGuard {
         let meter = match self {
             Self::Tracked { tree, .. } => tree.meter(),
             Self::Walled(command) => command.meter(),
@@ -101,8 +101,8 @@ impl CommandProcesses {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn watch(&self, _: &EngineState, _: bool) -> WatchedCommand {
-        WatchedCommand
+    pub(crate) fn watch(&self, _: &EngineState, _: bool) -> WatchedCommandGuard {
+        WatchedCommandGuard
     }
 
     /// Ends the processes that the command left running, and reports the usage of all processes with the samples. Call

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ProcessEngine;
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -50,7 +50,7 @@ pub struct ProcessConfig {
     /// none.
     pub limits: TaskLimits,
     /// The thresholds of the machine's memory at which the worker ends the command that uses most memory.
-    pub abort_on_high_memory: HighMemory,
+    pub abort_on_high_memory: HighMemoryPolicy,
 }
 
 impl Default for ProcessConfig {
@@ -67,7 +67,7 @@ impl Default for ProcessConfig {
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
             limits: TaskLimits::default(),
-            abort_on_high_memory: HighMemory::default(),
+            abort_on_high_memory: HighMemoryPolicy::default(),
         }
     }
 }

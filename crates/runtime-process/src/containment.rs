@@ -6,7 +6,7 @@ use std::path::Path;
 use runtime_core::Monitor;
 
 use crate::cgroup::CgroupParents;
-use crate::marks::LiveOwners;
+use crate::marks::LiveWorkers;
 use crate::orphans::kill_leftovers;
 use crate::settings::{CgroupSetting, EngineSettings};
 use crate::walls::Walls;
@@ -83,7 +83,7 @@ pub(crate) fn end_leftovers(root: Option<&Path>, cgroups: &CgroupParents, monito
 
 /// Kills the processes of workers whose process folders are missing below `root` or are listed in `dead`.
 pub(crate) fn end_processes(root: &Path, dead: &[&OsStr], monitor: &Monitor) {
-    let live = match LiveOwners::below(root, dead) {
+    let live = match LiveWorkers::below(root, dead) {
         Ok(live) => live,
         Err(error) => {
             let root = root.display();

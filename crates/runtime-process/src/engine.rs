@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::engine_state::EngineState;
 #[cfg(unix)]
 use crate::group_limits::probe_settings;
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -132,9 +132,9 @@ impl ProcessEngine {
     }
 
     /// Sets the thresholds of the machine's memory at which the worker ends the command that uses most memory. Default:
-    /// [`HighMemory::default`].
+    /// [`HighMemoryPolicy::default`].
     #[must_use]
-    pub fn abort_on_high_memory(mut self, high_memory: HighMemory) -> Self {
+    pub fn abort_on_high_memory(mut self, high_memory: HighMemoryPolicy) -> Self {
         self.settings.high_memory = high_memory;
         self
     }

@@ -9,16 +9,16 @@ use {
     crate::child_process::AbandonedChildren,
     crate::containment,
     crate::group_limits::{missing_limit, probe_settings},
-    crate::marks::MarkOwner,
+    crate::marks::OwningWorker,
     crate::orphan_reaper::OrphanReaper,
     crate::orphans::OrphanScanner,
     crate::usage::UsageSampler,
     runtime_core::{Monitor, error_chain},
 };
 
-#[cfg(target_os = "linux")]
-use crate::command_watch::CommandWatch;
 use crate::limits::TaskLimits;
+#[cfg(target_os = "linux")]
+use crate::memory_watch::MemoryWatch;
 use crate::payload::ProcessPayload;
 use crate::settings::EngineSettings;
 use crate::walls::Walls;
@@ -36,7 +36,7 @@ pub(crate) struct EngineState {
     #[cfg(unix)]
     pub(crate) sampler: UsageSampler,
     #[cfg(target_os = "linux")]
-    pub(crate) running: CommandWatch,
+    pub(crate) running: MemoryWatch,
     #[cfg(unix)]
     _reaper: Option<OrphanReaper>,
     #[cfg(unix)]
@@ -57,7 +57,7 @@ impl EngineState {
         environment: &Environment,
     ) -> Result<Self, BoxError> {
         let (storage, monitor) = (environment.storage.path(), &environment.monitor);
-        let owner = MarkOwner::of(storage)?;
+        let owner = OwningWorker::of(storage)?;
         let cgroups = containment::find_cgroups(&settings.cgroups);
         containment::report(walls.as_ref(), &settings, &cgroups, monitor);
         for limit in probe_settings(&settings, &cgroups)? {
@@ -87,7 +87,7 @@ impl EngineState {
         let reaper = adopts.then(|| OrphanReaper::start(&orphans)).transpose()?;
         Ok(Self {
             #[cfg(target_os = "linux")]
-            running: CommandWatch::new(settings.high_memory, settings.meminfo.clone()),
+            running: MemoryWatch::new(settings.high_memory, settings.meminfo.clone()),
             settings,
             walls,
             abandoned: Arc::default(),

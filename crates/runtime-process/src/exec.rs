@@ -112,7 +112,7 @@ fn attend(mut child: SandboxChild, companion: Companion) -> ExecProcess {
         let ended = ended.map(|exit| exit_of(exit.status));
         sender.send_replace(Some(ended.map_err(|error| error.to_string())));
     });
-    let control = AttendedCommand {
+    let control = SupervisedCommand {
         exit,
         attendant,
         terminal: terminal.as_ref().map(|it| Arc::downgrade(&it.0)),
@@ -132,7 +132,7 @@ fn attend(mut child: SandboxChild, companion: Companion) -> ExecProcess {
 }
 
 /// The owner of a command.
-struct AttendedCommand {
+struct SupervisedCommand {
     exit: watch::Receiver<Option<Result<Exit, String>>>,
     attendant: JoinHandle<()>,
     /// A weak reference, so that dropping the streams closes the terminal.
@@ -140,7 +140,7 @@ struct AttendedCommand {
 }
 
 #[async_trait]
-impl ExecControl for AttendedCommand {
+impl ExecControl for SupervisedCommand {
     async fn wait(&self) -> Result<Exit, TaskError> {
         let mut exit = self.exit.clone();
         let ended = exit.wait_for(Option::is_some).await;
@@ -157,7 +157,7 @@ impl ExecControl for AttendedCommand {
     }
 }
 
-impl Drop for AttendedCommand {
+impl Drop for SupervisedCommand {
     fn drop(&mut self) {
         // Drops the child, which kills all its processes.
         self.attendant.abort();

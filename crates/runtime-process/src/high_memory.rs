@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use runtime_process::{HighMemory, ProcessEngine};
-/// let mut high_memory = HighMemory::default();
+/// # use runtime_process::{HighMemoryPolicy, ProcessEngine};
+/// let mut high_memory = HighMemoryPolicy::default();
 /// high_memory.min_available = 2 << 30;
 /// high_memory.duration = Duration::from_secs(2);
 /// let engine = ProcessEngine::new().abort_on_high_memory(high_memory);
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct HighMemory {
+pub struct HighMemoryPolicy {
     /// The percentage of the machine's memory that may be in use. With 100, no task is ended. Default: 90.
     #[schemars(range(min = 1, max = 100))]
     pub max_used_percent: u8,
@@ -40,7 +40,7 @@ pub struct HighMemory {
     pub duration: Duration,
 }
 
-impl Default for HighMemory {
+impl Default for HighMemoryPolicy {
     fn default() -> Self {
         Self {
             max_used_percent: 90,

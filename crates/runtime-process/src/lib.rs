@@ -29,7 +29,7 @@
 //! [`TaskLimits`] limits the memory, processes, CPU time and disk space of each command. The payload of a task may
 //! contain lower limits. The log of a failed command states the limits that it reached.
 //!
-//! With [`HighMemory`], the engine ends the command that uses most memory when the machine is about to run out of
+//! With [`HighMemoryPolicy`], the engine ends the command that uses most memory when the machine is about to run out of
 //! memory. The task's report contains the usage of each command over time.
 //!
 //! # Other engines
@@ -72,8 +72,6 @@ mod child_process;
 mod child_process;
 mod command_processes;
 mod command_steps;
-#[cfg_attr(not(target_os = "linux"), path = "command_watch_portable.rs")]
-mod command_watch;
 #[cfg(unix)]
 mod commands;
 mod companions;
@@ -81,8 +79,6 @@ mod config;
 #[cfg(unix)]
 mod containment;
 mod disk_watch;
-#[cfg(target_os = "linux")]
-mod end_notice;
 mod engine;
 mod engine_state;
 #[cfg(all(
@@ -92,6 +88,8 @@ mod engine_state;
 mod exec;
 #[cfg(target_os = "linux")]
 mod exec_strings;
+#[cfg(target_os = "linux")]
+mod exit_notifier;
 #[cfg(unix)]
 mod group_limits;
 mod high_memory;
@@ -104,6 +102,8 @@ mod limits;
 mod marks;
 #[cfg(target_os = "linux")]
 mod memory_timer;
+#[cfg_attr(not(target_os = "linux"), path = "memory_watch_portable.rs")]
+mod memory_watch;
 #[cfg(unix)]
 mod oom;
 #[cfg(unix)]
@@ -118,7 +118,7 @@ mod payload;
 mod proc;
 #[cfg_attr(not(unix), path = "process_tree_portable.rs")]
 mod process_tree;
-mod program_origin;
+mod program_lookup;
 mod running_command;
 mod sandbox;
 mod sandbox_builder;
@@ -127,7 +127,7 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(unix)]
-mod start_control;
+mod start_canceller;
 mod start_error;
 mod starting_command;
 mod task;
@@ -168,7 +168,7 @@ mod walls;
 pub use commands::{CommandsConfig, CommandsConfigError, CommandsEngine};
 pub use config::ProcessConfig;
 pub use engine::ProcessEngine;
-pub use high_memory::HighMemory;
+pub use high_memory::HighMemoryPolicy;
 pub use isolation::{TaskIsolation, TaskNetwork};
 pub use kill_sequence::KillSequence;
 pub use limits::TaskLimits;

@@ -57,12 +57,12 @@ impl StorageRoot {
 
 /// The worker to which processes belong: its process folder in a storage.
 #[derive(Clone, Debug)]
-pub(crate) struct MarkOwner {
+pub(crate) struct OwningWorker {
     root: StorageRoot,
     folder: OsString,
 }
 
-impl MarkOwner {
+impl OwningWorker {
     /// Returns the owner for a process folder, `ROOT/FOLDER`.
     pub(crate) fn of(process_folder: &Path) -> io::Result<Self> {
         let (Some(root), Some(folder)) = (process_folder.parent(), process_folder.file_name())
@@ -132,7 +132,7 @@ pub(crate) struct CommandMark {
 
 impl CommandMark {
     /// Creates the marks of a command in the folder of its task.
-    pub(crate) fn new(owner: &MarkOwner, task_folder: &Path) -> Self {
+    pub(crate) fn new(owner: &OwningWorker, task_folder: &Path) -> Self {
         let mut commands = COMMANDS.lock();
         let first = owner.prefix() << SERIAL_BITS;
         let count = 1 << SERIAL_BITS;
@@ -201,13 +201,13 @@ impl Drop for CommandMark {
 
 /// The process folders of a storage whose workers are alive.
 #[derive(Debug)]
-pub(crate) struct LiveOwners {
+pub(crate) struct LiveWorkers {
     root: StorageRoot,
     folders: BTreeSet<OsString>,
     hashes: BTreeSet<u64>,
 }
 
-impl LiveOwners {
+impl LiveWorkers {
     /// Lists the process folders below `root`, except `dead` ones.
     ///
     /// Opening a storage removes the folders of dead workers, so a missing folder belonged to a dead worker.
@@ -271,7 +271,7 @@ mod tests {
             other.path().join("run-a"),
         ];
         folders.iter().try_for_each(fs::create_dir)?;
-        let [a, b, elsewhere] = folders.each_ref().map(|it| MarkOwner::of(it));
+        let [a, b, elsewhere] = folders.each_ref().map(|it| OwningWorker::of(it));
         let (a, b, elsewhere) = (a?, b?, elsewhere?);
         let mark = CommandMark::new(&a, &folders[0].join("task-1"));
         assert_eq!(mark.number >> 62, KIND, "{:x}", mark.number);
@@ -297,25 +297,25 @@ mod tests {
         ];
         folders.iter().try_for_each(fs::create_dir)?;
         let marks = folders.each_ref().map(|folder| {
-            let owner = MarkOwner::of(folder).expect("it exists");
+            let owner = OwningWorker::of(folder).expect("it exists");
             CommandMark::new(&owner, &folder.join("task-1"))
         });
-        let is_dead = |live: &LiveOwners| {
+        let is_dead = |live: &LiveWorkers| {
             marks.each_ref().map(|mark| {
                 let by_variable = live.is_dead(mark.variable.as_encoded_bytes());
                 assert_eq!(live.is_dead_number(mark.number), by_variable, "{mark:?}");
                 by_variable
             })
         };
-        assert_eq!(is_dead(&LiveOwners::below(root.path(), &[])?), [false; 3]);
+        assert_eq!(is_dead(&LiveWorkers::below(root.path(), &[])?), [false; 3]);
         let dead = [OsStr::new("run-b")];
         assert_eq!(
-            is_dead(&LiveOwners::below(root.path(), &dead)?),
+            is_dead(&LiveWorkers::below(root.path(), &dead)?),
             [false, true, false]
         );
         fs::remove_dir(&folders[0])?;
         // A folder of another root is not considered missing, because this worker cannot see that root.
-        let live = LiveOwners::below(root.path(), &[])?;
+        let live = LiveWorkers::below(root.path(), &[])?;
         assert_eq!(is_dead(&live), [true, false, false]);
         for foreign in ["", "/", "x/y/z", "1:2", "1:2/run-a/t", "/data/run-a/task-1"] {
             assert!(!live.is_dead(foreign.as_bytes()), "{foreign}");

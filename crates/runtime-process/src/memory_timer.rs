@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 
 /// The memory of the machine in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) struct MachineMemory {
     pub(crate) available: u64,
 }
 
-impl HighMemory {
+impl HighMemoryPolicy {
     pub(crate) fn is_exceeded(&self, memory: MachineMemory) -> bool {
         let used = memory.total.saturating_sub(memory.available);
         let percent = u128::from(used) * 100;
@@ -37,7 +37,7 @@ impl HighMemoryTimer {
     /// the last one that returned `true`.
     pub(crate) fn update(
         &mut self,
-        settings: &HighMemory,
+        settings: &HighMemoryPolicy,
         memory: Option<MachineMemory>,
         now: Instant,
     ) -> bool {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn both_limits_must_be_exceeded() {
-        let settings = HighMemory::default();
+        let settings = HighMemoryPolicy::default();
         for (total, available, expected) in [
             (4 * GIB, GIB / 4, true),
             (64 * GIB, GIB, false),
@@ -80,7 +80,7 @@ mod tests {
             let exceeded = settings.is_exceeded(memory(total, available));
             assert_eq!(exceeded, expected, "{available} of {total}");
         }
-        let off = HighMemory {
+        let off = HighMemoryPolicy {
             max_used_percent: 100,
             ..settings
         };
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn short_peaks_are_tolerated() {
-        let (settings, start) = (HighMemory::default(), Instant::now());
+        let (settings, start) = (HighMemoryPolicy::default(), Instant::now());
         let (low, high) = (memory(4 * GIB, 0), memory(4 * GIB, 2 * GIB));
         let mut timer = HighMemoryTimer::default();
         let mut update =

@@ -41,23 +41,23 @@ pub(crate) struct KilledOrphans {
 
 /// A process with the properties that show the command to which it belongs.
 #[derive(Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct OrphanCandidate {
     pub(crate) stat: ProcStat,
     /// The limit of file locks.
     pub(crate) number: Option<u64>,
-    pub(crate) variable: Variable,
+    pub(crate) variable: TaskVariable,
 }
 
 /// The value of [`TASK_VARIABLE`] of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Variable {
+pub(crate) enum TaskVariable {
     Value(Vec<u8>),
     Missing,
     /// The process belongs to another user, is undumpable, or has ended.
     Unreadable,
 }
 
-impl Variable {
+impl TaskVariable {
     pub(crate) fn value(&self) -> Option<&[u8]> {
         match self {
             Self::Value(value) => Some(value),
@@ -74,19 +74,19 @@ impl Variable {
     }
 }
 
-impl Candidate {
+impl OrphanCandidate {
     /// Reads a process; `None` if it has ended. Its variables are read only if `with_variable` is set.
     pub(crate) fn read(pid: i32, with_variable: bool) -> Option<Self> {
         let stat = proc::stat(pid)?;
         let mut process = Self {
             number: proc::file_lock_limit(pid),
-            variable: Variable::Unreadable,
+            variable: TaskVariable::Unreadable,
             stat,
         };
         // Those of zombies and kernel threads cannot be opened.
         if with_variable && !process.is_zombie() && !stat.is_kernel_thread {
-            process.variable = Variable::read(pid);
-            if process.variable == Variable::Unreadable {
+            process.variable = TaskVariable::read(pid);
+            if process.variable == TaskVariable::Unreadable {
                 // It may have ended meanwhile.
                 process.stat = proc::stat(pid)?;
             }
@@ -100,10 +100,10 @@ impl Candidate {
 }
 
 /// A search for the processes of a command.
-pub(crate) struct Search<'a> {
+pub(crate) struct OrphanSearch<'a> {
     /// The first process of the command, which has ended; `None` if it is unknown.
     pub(crate) leader: Option<i32>,
-    pub(crate) is_marked: &'a dyn Fn(&Candidate) -> bool,
+    pub(crate) is_marked: &'a dyn Fn(&OrphanCandidate) -> bool,
     /// The number of the command. Processes that are not children of this process are ended only by this mark, because
     /// other properties are not certain enough.
     pub(crate) number: Option<u64>,
@@ -111,9 +111,9 @@ pub(crate) struct Search<'a> {
     pub(crate) is_marked_child: &'a dyn Fn(u64) -> bool,
 }
 
-impl Search<'_> {
+impl OrphanSearch<'_> {
     /// Kills the processes of the command until no scan finds one, or until a limit is reached.
-    pub(crate) fn run(&self, scan: impl Fn() -> Vec<Candidate>) -> KilledOrphans {
+    pub(crate) fn run(&self, scan: impl Fn() -> Vec<OrphanCandidate>) -> KilledOrphans {
         let start = Instant::now();
         let mut signalled = BTreeSet::new();
         let mut counted = BTreeSet::new();
@@ -150,7 +150,7 @@ impl Search<'_> {
     }
 
     /// Returns the running processes that are marked, in a session with a marked process, or its descendants.
-    pub(super) fn find(&self, candidates: &[Candidate]) -> Vec<ProcStat> {
+    pub(super) fn find(&self, candidates: &[OrphanCandidate]) -> Vec<ProcStat> {
         let own_session = proc::own_group_and_session().1;
         let mut sessions: BTreeSet<i32> = self.leader.into_iter().collect();
         let mut found = BTreeMap::new();

@@ -11,19 +11,19 @@ use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use crate::cgroup::Cgroup;
 pub(crate) use crate::child_process::ChildProcess;
 use crate::child_process::StandardFiles;
-#[cfg(target_os = "linux")]
-use crate::command_watch::CommandMeter;
 use crate::companions::Companion;
 use crate::engine_state::EngineState;
 use crate::group_limits::OwnUse;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
 use crate::marks::{CommandMark, TASK_VARIABLE, set_number};
+#[cfg(target_os = "linux")]
+use crate::memory_watch::CommandMeter;
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 pub(crate) use crate::orphan_search::KilledOrphans;
 use crate::output::OutputPump;
 use crate::proc;
-pub(crate) use crate::start_control::StartControl;
+pub(crate) use crate::start_canceller::StartCanceller;
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
 use crate::usage::CommandUsage;
@@ -49,7 +49,7 @@ impl ProcessTree {
     /// Starts a command as the leader of a new session. Blocks until its program runs, which `control` can end.
     pub(crate) fn spawn(
         command: PreparedCommand,
-        control: &StartControl,
+        control: &StartCanceller,
     ) -> Result<(Self, ChildProcess, OutputPump), StartError> {
         let PreparedCommand {
             mut command,

@@ -30,9 +30,9 @@ impl ChildProcess {
 
 /// Has no effect, because a start cannot be ended on this system.
 #[derive(Debug, Default)]
-pub(crate) struct StartControl;
+pub(crate) struct StartCanceller;
 
-impl StartControl {
+impl StartCanceller {
     pub(crate) fn cancel(&self) {}
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct ProcessTree;
 impl ProcessTree {
     pub(crate) fn spawn(
         command: PreparedCommand,
-        _: &StartControl,
+        _: &StartCanceller,
     ) -> Result<(Self, ChildProcess, OutputPump), StartError> {
         let started = OutputPump::spawn(command.command.into(), command.log);
         let (child, output) = started.map_err(StartError::execute)?;

@@ -9,15 +9,15 @@ use runtime_worker::Exit;
 use tokio::sync::mpsc;
 
 use crate::command_processes::CommandProcesses;
-use crate::command_watch::WatchedCommand;
 use crate::companions::Companions;
 use crate::disk_watch::DiskWatch;
 use crate::kill_sequence::KillSequence;
 use crate::killable_run::{KillDeadline, remaining};
+use crate::memory_watch::WatchedCommandGuard;
 use crate::output::OutputPump;
 use crate::process_tree::KilledOrphans;
 use crate::start_error::StartError;
-use crate::starting_command::{StartFailure, StartingCommand};
+use crate::starting_command::{ExplainedStartError, StartingCommand};
 use crate::task::PreparedTask;
 use crate::walled_command::ExecRequest;
 
@@ -28,7 +28,7 @@ const KILLED: Exit = Exit::Signal(9);
 pub(crate) struct RunningCommand {
     processes: CommandProcesses,
     companions: Companions,
-    watched: WatchedCommand,
+    watched: WatchedCommandGuard,
     output: OutputPump,
     kill_sequence: KillSequence,
     context: TaskContext,
@@ -40,14 +40,14 @@ impl RunningCommand {
         command: &[String],
         task: &PreparedTask,
         mut deadline: KillDeadline,
-    ) -> Result<Option<Self>, StartFailure> {
+    ) -> Result<Option<Self>, ExplainedStartError> {
         if command.iter().any(|argument| argument.contains('\0')) {
             let error = io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "an argument contains a NUL byte",
             );
             let (error, reason) = (StartError::execute(error), None);
-            return Err(StartFailure { error, reason });
+            return Err(ExplainedStartError { error, reason });
         }
         let mut starting = StartingCommand::spawn(task.prepare(command));
         let (processes, output) = tokio::select! {
@@ -159,7 +159,7 @@ impl RunningCommand {
 }
 
 /// Waits until the command uses too much memory or disk space, and returns the reason.
-async fn must_end(watched: &mut WatchedCommand, disk: &mut DiskWatch) -> String {
+async fn must_end(watched: &mut WatchedCommandGuard, disk: &mut DiskWatch) -> String {
     tokio::select! {
         reason = watched.must_end() => reason,
         reason = disk.must_end() => reason,

@@ -23,7 +23,7 @@ use crate::disk_watch::DiskWatch;
 use crate::exec::ExecContext;
 use crate::killable_run::{KillDeadline, KillableRun};
 use crate::running_command::RunningCommand;
-use crate::starting_command::StartFailure;
+use crate::starting_command::ExplainedStartError;
 use crate::task::PreparedTask;
 use crate::task_folder::TaskFolder;
 use crate::walled_command::ExecRequest;
@@ -97,7 +97,7 @@ async fn run_commands(
             }
             Ok(None) => Exit::Killed,
             Err(failure) if failure.error.is_of_machine() => return Err(failure.error.into()),
-            Err(StartFailure { error, reason }) => {
+            Err(ExplainedStartError { error, reason }) => {
                 let (program, error) = (&command[0], error.source);
                 let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
                 task.context

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 use crate::isolation::{TaskIsolation, TaskNetwork};
 use crate::kill_sequence::KillSequence;
 use crate::limits::TaskLimits;
@@ -31,7 +31,7 @@ pub(crate) struct EngineSettings {
     pub(crate) hidden_paths: Vec<PathBuf>,
     /// The defaults for tasks, and the maximum values that payloads may ask for.
     pub(crate) limits: TaskLimits,
-    pub(crate) high_memory: HighMemory,
+    pub(crate) high_memory: HighMemoryPolicy,
 }
 
 /// The parent of the control groups of commands.
@@ -56,7 +56,7 @@ impl Default for EngineSettings {
             visible_paths: Vec::new(),
             hidden_paths: Vec::new(),
             limits: TaskLimits::default(),
-            high_memory: HighMemory::default(),
+            high_memory: HighMemoryPolicy::default(),
         }
     }
 }

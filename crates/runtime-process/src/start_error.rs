@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::program_origin::ProgramOrigin;
+use crate::program_lookup::ProgramLookup;
 use crate::search_path::candidate_paths;
 
 /// Maximum length of the first line of a script, the buffer size of the kernel.
@@ -67,8 +67,8 @@ impl StartError {
     /// Returns a sentence with the reason why the program could not be started, if its files show the reason.
     ///
     /// Blocks while it reads the program.
-    pub(crate) fn explain(&self, origin: &ProgramOrigin) -> Option<String> {
-        let ProgramOrigin {
+    pub(crate) fn explain(&self, origin: &ProgramLookup) -> Option<String> {
+        let ProgramLookup {
             program,
             folder,
             search_path,
@@ -177,7 +177,7 @@ mod tests {
 
     fn explain(program: &str, folder: &Path, errno: rustix::io::Errno) -> String {
         let error = StartError::execute(errno.into());
-        let origin = ProgramOrigin {
+        let origin = ProgramLookup {
             program: program.into(),
             folder: folder.into(),
             search_path: "/bin:sub".into(),

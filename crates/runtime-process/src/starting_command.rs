@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::command_processes::CommandProcesses;
 use crate::output::OutputPump;
-use crate::process_tree::StartControl;
-use crate::program_origin::ProgramOrigin;
+use crate::process_tree::StartCanceller;
+use crate::program_lookup::ProgramLookup;
 use crate::start_error::StartError;
 use crate::task::PreparedCommand;
 
@@ -21,8 +21,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The execution of a program on an unreachable network file system may never return. Neither a thread of tokio nor the
 /// start of another command waits for it.
 pub(crate) struct StartingCommand {
-    control: Arc<StartControl>,
-    start: JoinHandle<Result<Started, StartFailure>>,
+    control: Arc<StartCanceller>,
+    start: JoinHandle<Result<Started, ExplainedStartError>>,
     /// A start behind walls is cancelled by dropping its future, others by `control`.
     is_walled: bool,
 }
@@ -30,14 +30,14 @@ pub(crate) struct StartingCommand {
 type Started = (CommandProcesses, OutputPump);
 
 /// A failed start, with an explanation for the author of the task.
-pub(crate) struct StartFailure {
+pub(crate) struct ExplainedStartError {
     pub(crate) error: StartError,
     pub(crate) reason: Option<String>,
 }
 
-impl StartFailure {
+impl ExplainedStartError {
     /// Searches an explanation, on a thread for blocking work.
-    async fn explain(error: StartError, origin: ProgramOrigin) -> Self {
+    async fn explain(error: StartError, origin: ProgramLookup) -> Self {
         let explain = move || Self {
             reason: error.explain(&origin),
             error,
@@ -53,7 +53,7 @@ impl StartFailure {
 
 impl StartingCommand {
     pub(crate) fn spawn(command: PreparedCommand) -> Self {
-        let control = Arc::new(StartControl::default());
+        let control = Arc::new(StartCanceller::default());
         let shared = Arc::clone(&control);
         let is_walled = command.walls.is_some();
         // Its result is dropped if nothing waits for it, and kills the processes.
@@ -61,7 +61,7 @@ impl StartingCommand {
             let origin = command.origin();
             match CommandProcesses::start(command, shared).await {
                 Ok(started) => Ok(started),
-                Err(error) => Err(StartFailure::explain(error, origin).await),
+                Err(error) => Err(ExplainedStartError::explain(error, origin).await),
             }
         });
         Self {
@@ -76,10 +76,10 @@ impl StartingCommand {
     /// # Cancel safety
     ///
     /// Safe: the next call continues to wait.
-    pub(crate) async fn started(&mut self) -> Result<Started, StartFailure> {
+    pub(crate) async fn started(&mut self) -> Result<Started, ExplainedStartError> {
         // The only possible error is a panic of the task.
         (&mut self.start).await.unwrap_or_else(|panic| {
-            Err(StartFailure {
+            Err(ExplainedStartError {
                 error: StartError::prepare(panic.into()),
                 reason: None,
             })

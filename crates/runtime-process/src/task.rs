@@ -12,7 +12,7 @@ use runtime_worker::report::TaskReportBuilder;
 
 use crate::engine_state::EngineState;
 use crate::limits::TaskLimits;
-use crate::program_origin::ProgramOrigin;
+use crate::program_lookup::ProgramLookup;
 use crate::search_path::DEFAULT_PATH;
 use crate::task_folder::TaskFolder;
 use crate::walls::TaskWalls;
@@ -100,11 +100,11 @@ pub(crate) struct PreparedCommand {
 }
 
 impl PreparedCommand {
-    pub(crate) fn origin(&self) -> ProgramOrigin {
+    pub(crate) fn origin(&self) -> ProgramLookup {
         let mut variables = self.command.get_envs();
         let search_path = variables.find(|(name, _)| *name == "PATH");
         let search_path = search_path.and_then(|(_, value)| value);
-        ProgramOrigin {
+        ProgramLookup {
             program: self.command.get_program().to_owned(),
             folder: self.task_folder.clone(),
             search_path: search_path.unwrap_or(DEFAULT_PATH.as_ref()).to_owned(),

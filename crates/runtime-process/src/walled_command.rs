@@ -21,15 +21,15 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::command_watch::CommandMeter;
 use crate::companions::Companion;
 use crate::kill_sequence::KillSignal;
 use crate::limits::TaskLimits;
 use crate::marks::TASK_VARIABLE;
+use crate::memory_watch::CommandMeter;
 use crate::oom::{OOM_SCORE_ADJ, OomWatch};
 use crate::output::OutputPump;
 use crate::proc;
-use crate::program_origin::ProgramOrigin;
+use crate::program_lookup::ProgramLookup;
 use crate::search_path::candidate_paths;
 use crate::start_error::{StartError, StartStep};
 use crate::task::PreparedCommand;
@@ -276,7 +276,7 @@ impl WalledStart<'_> {
 
     /// Returns the executable file that the kernel found for the program. Its path in the sandbox is the same.
     fn find_program(&self) -> Option<std::path::PathBuf> {
-        let ProgramOrigin {
+        let ProgramLookup {
             program,
             folder,
             search_path,

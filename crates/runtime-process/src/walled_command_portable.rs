@@ -51,7 +51,7 @@ impl WalledCommand {
     }
 
     #[cfg(target_os = "linux")]
-    pub(crate) fn meter(&self) -> crate::command_watch::CommandMeter {
+    pub(crate) fn meter(&self) -> crate::memory_watch::CommandMeter {
         match *self {}
     }
 

@@ -13,7 +13,7 @@ use crate::call::{ApiResult, Call, Caller, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
 use crate::faults::HandlerFaults;
-use crate::hawk::{self, Directory, SignedRequest, Signer};
+use crate::hawk::{self, ClientLookup, RequestToAuthenticate, Signer};
 use crate::method::{Authentication, Handler, Method};
 use crate::request::{header_text, is_json, parse_query, split_host};
 use crate::router::{Route, check_params};
@@ -110,14 +110,14 @@ fn parse_payload(call: &mut Call, headers: &HeaderMap, body: &[u8]) -> Result<Va
 }
 
 fn authenticate(
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
     call: &Call,
     head: &Parts,
     body: &[u8],
 ) -> Result<Option<Signer>, RequestError> {
     let (host, port) = split_host(header_text(&head.headers, HOST).unwrap_or_default());
     let resource = head.uri.path_and_query();
-    let signed = SignedRequest {
+    let signed = RequestToAuthenticate {
         method: head.method.as_str(),
         host,
         port,

@@ -132,14 +132,14 @@ impl Call {
     ///
     /// The continuation token is the offset of the page. A listing that changes between two pages
     /// may repeat or skip items, as it may in a real deployment.
-    pub(crate) fn page<T>(&self, items: impl Iterator<Item = T>) -> Page<T> {
+    pub(crate) fn page<T>(&self, items: impl Iterator<Item = T>) -> ListingPage<T> {
         let number = |name| self.query(name).and_then(|text| text.parse().ok());
         let offset = number("continuationToken").unwrap_or(0);
         let limit = number("limit")
             .unwrap_or(MAX_PAGE_SIZE)
             .clamp(1, MAX_PAGE_SIZE);
         let mut items = items.skip(offset);
-        Page {
+        ListingPage {
             items: items.by_ref().take(limit).collect(),
             next: items
                 .next()
@@ -150,22 +150,22 @@ impl Call {
 
 /// One page of a listing.
 #[derive(Debug)]
-pub(crate) struct Page<T> {
+pub(crate) struct ListingPage<T> {
     items: Vec<T>,
     /// The continuation token of the next page.
     next: Option<String>,
 }
 
-impl<T> Page<T> {
+impl<T> ListingPage<T> {
     /// Replaces the items of the page, without those for which there is no replacement.
     ///
     /// Call it after a listing of tasks was paged, so that only the tasks of the page are read from the journal.
     pub(crate) fn filter_map<U>(
         self,
         mut replace: impl FnMut(T) -> Result<Option<U>, RequestError>,
-    ) -> Result<Page<U>, RequestError> {
+    ) -> Result<ListingPage<U>, RequestError> {
         let items = self.items.into_iter();
-        Ok(Page {
+        Ok(ListingPage {
             items: items
                 .filter_map(|item| replace(item).transpose())
                 .collect::<Result<_, _>>()?,
@@ -196,12 +196,16 @@ impl Reply {
     }
 
     /// Creates a 200 with one page of a listing in the field `name`.
-    pub(crate) fn page(name: &str, page: &Page<impl Serialize>) -> ApiResult {
+    pub(crate) fn page(name: &str, page: &ListingPage<impl Serialize>) -> ApiResult {
         Self::page_in(json!({}), name, page)
     }
 
     /// Creates a 200 with one page of a listing, in addition to the other fields of the body.
-    pub(crate) fn page_in(mut body: Value, name: &str, page: &Page<impl Serialize>) -> ApiResult {
+    pub(crate) fn page_in(
+        mut body: Value,
+        name: &str,
+        page: &ListingPage<impl Serialize>,
+    ) -> ApiResult {
         body[name] = json!(page.items);
         if let Some(next) = &page.next {
             body["continuationToken"] = json!(next);

@@ -74,7 +74,7 @@ mod test_client;
 mod time;
 
 pub use self::error::{ErrorCode, RequestError};
-pub use self::faults::{Fault, FaultRule, InjectedFault, UnknownMethodError};
+pub use self::faults::{Fault, FaultHandle, FaultRule, UnknownMethodError};
 pub use self::state::artifact::{ArtifactKind, DeclaredArtifact};
 pub use self::state::task::{RunSnapshot, TaskSnapshot};
 pub use self::taskcluster::Taskcluster;

@@ -42,13 +42,13 @@ pub(crate) struct Schema {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    pub(crate) rule: Rule,
-    pub(crate) presence: Presence,
+    pub(crate) rule: ValueType,
+    pub(crate) presence: FieldPresence,
 }
 
 /// Whether a property is required.
 #[derive(Debug)]
-pub(crate) enum Presence {
+pub(crate) enum FieldPresence {
     Required,
     Optional,
     /// Added with this value if missing.
@@ -57,7 +57,7 @@ pub(crate) enum Presence {
 
 /// The type of a value.
 #[derive(Debug)]
-pub(crate) enum Rule {
+pub(crate) enum ValueType {
     Boolean,
     Number,
     /// Between the two bounds, inclusive.
@@ -72,13 +72,13 @@ pub(crate) enum Rule {
     /// A hash of this many hexadecimal digits.
     Hex(usize),
     OneOf(&'static [&'static str]),
-    Array(&'static Rule),
+    Array(&'static ValueType),
     Fields(&'static [Field]),
 }
 
 impl Field {
-    pub(crate) const fn required(name: &'static str, rule: Rule) -> Self {
-        let presence = Presence::Required;
+    pub(crate) const fn required(name: &'static str, rule: ValueType) -> Self {
+        let presence = FieldPresence::Required;
         Self {
             name,
             rule,
@@ -86,8 +86,8 @@ impl Field {
         }
     }
 
-    pub(crate) const fn optional(name: &'static str, rule: Rule) -> Self {
-        let presence = Presence::Optional;
+    pub(crate) const fn optional(name: &'static str, rule: ValueType) -> Self {
+        let presence = FieldPresence::Optional;
         Self {
             name,
             rule,
@@ -95,8 +95,8 @@ impl Field {
         }
     }
 
-    pub(crate) const fn default(name: &'static str, rule: Rule, value: fn() -> Value) -> Self {
-        let presence = Presence::Deviolation(value);
+    pub(crate) const fn default(name: &'static str, rule: ValueType, value: fn() -> Value) -> Self {
+        let presence = FieldPresence::Deviolation(value);
         Self {
             name,
             rule,
@@ -170,20 +170,20 @@ fn check_field(
         (Some(value), _) => field
             .rule
             .check(&format!("{path}/{}", field.name), value, errors),
-        (None, Presence::Required) => {
+        (None, FieldPresence::Required) => {
             errors.push(format!(
                 "{path} must have required property '{}'",
                 field.name
             ));
         }
-        (None, Presence::Optional) => {}
-        (None, Presence::Deviolation(value)) => {
+        (None, FieldPresence::Optional) => {}
+        (None, FieldPresence::Deviolation(value)) => {
             object.insert(field.name.to_owned(), value());
         }
     }
 }
 
-impl Rule {
+impl ValueType {
     fn check(&self, path: &str, value: &mut Value, errors: &mut Vec<String>) {
         match (self, &mut *value) {
             (Self::Array(rule), Value::Array(items)) => {
@@ -279,8 +279,8 @@ mod tests {
     const SCHEMA: Schema = Schema {
         name: "test.json",
         fields: &[
-            Field::required("workerId", Rule::Name(38)),
-            Field::default("tasks", Rule::Integer(1, 32), || json!(1)),
+            Field::required("workerId", ValueType::Name(38)),
+            Field::default("tasks", ValueType::Integer(1, 32), || json!(1)),
         ],
     };
 

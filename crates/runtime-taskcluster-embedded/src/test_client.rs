@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::hawk::Directory;
+use crate::hawk::ClientLookup;
 use crate::state::clients::AuthClient;
 
 /// The id of the client.
@@ -15,11 +15,11 @@ const ACCESS_TOKEN: &str = "no-secret";
 /// A directory whose only client is the one for tests, with the roles of the real directory.
 pub(crate) struct TestClient<'a> {
     client: Arc<AuthClient>,
-    roles: &'a dyn Directory,
+    roles: &'a dyn ClientLookup,
 }
 
 impl<'a> TestClient<'a> {
-    pub(crate) fn new(roles: &'a dyn Directory, scopes: Vec<String>) -> Self {
+    pub(crate) fn new(roles: &'a dyn ClientLookup, scopes: Vec<String>) -> Self {
         let token = ACCESS_TOKEN.to_owned().into();
         let created = Timestamp::UNIX_EPOCH;
         let client = AuthClient::new(token, scopes, "", created, Timestamp::MAX);
@@ -30,7 +30,7 @@ impl<'a> TestClient<'a> {
     }
 }
 
-impl Directory for TestClient<'_> {
+impl ClientLookup for TestClient<'_> {
     fn client(&self, client_id: &str) -> Option<Arc<AuthClient>> {
         (client_id == CLIENT_ID).then(|| Arc::clone(&self.client))
     }

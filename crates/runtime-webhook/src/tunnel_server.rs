@@ -90,7 +90,7 @@ pub enum TunnelServerError {
 /// A response, with the task that drives its connection.
 ///
 /// The task ends by itself when the connection is upgraded, and is aborted with this value otherwise.
-pub(crate) struct Exchange {
+pub(crate) struct ResponseConnection {
     pub(crate) response: Response<Incoming>,
     _connection: AbortOnDropHandle<hyper::Result<()>>,
 }
@@ -141,7 +141,10 @@ impl TunnelServer {
     }
 
     /// Connects, sends a request and waits for the head of the response.
-    pub(crate) async fn send(&self, request: Builder) -> Result<Exchange, TunnelServerError> {
+    pub(crate) async fn send(
+        &self,
+        request: Builder,
+    ) -> Result<ResponseConnection, TunnelServerError> {
         let invalid = |error: BoxError| self.invalid_response(error);
         let request = request
             .body(Empty::<Bytes>::new())
@@ -156,7 +159,7 @@ impl TunnelServer {
         // hyper separates the request handle from the connection, which has to be polled in a task.
         let connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
         let response = sender.send_request(request).await;
-        Ok(Exchange {
+        Ok(ResponseConnection {
             response: response.map_err(|error| invalid(error.into()))?,
             _connection: connection,
         })

@@ -65,7 +65,7 @@ mod plugin;
 mod problem;
 mod resolution;
 mod run;
-mod schema_problems;
+mod schema_checker;
 mod shared;
 mod task_run;
 mod timing;

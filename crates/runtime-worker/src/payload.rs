@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::problem::Origins;
-use crate::schema_problems::SchemaProblems;
+use crate::schema_checker::SchemaChecker;
 
 /// Derives the JSON schema of a payload part from the type that reads it. The schema contains no `$ref`.
 #[must_use]
@@ -111,7 +111,7 @@ impl PayloadSchema {
     ///
     /// All violations, up to 50, each with the path and the value.
     pub fn check(&self, payload: &Value) -> Result<(), MalformedPayloadError> {
-        let schema = SchemaProblems {
+        let schema = SchemaChecker {
             schema: &self.schema,
             root: "payload",
             origins: &Origins::new(),

@@ -1,6 +1,6 @@
 //! Auto traits of the public handles and futures.
 
-use runtime_atomics::{Done, Draining, Flag, Guard, Once, WaitGroup};
+use runtime_atomics::{Done, DrainingError, Flag, Guard, Once, WaitGroup};
 
 fn all_three<T: Send + Sync + Unpin + 'static>() {}
 fn future<T: Future + Send + Sync>(_: T) {}
@@ -12,7 +12,7 @@ fn handles_and_futures_are_send_sync_unpin() {
     all_three::<Done>();
     all_three::<WaitGroup>();
     all_three::<Guard>();
-    all_three::<Draining>();
+    all_three::<DrainingError>();
 }
 
 #[test]

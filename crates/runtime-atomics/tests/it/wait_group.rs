@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_atomics::{Draining, WaitGroup};
+use runtime_atomics::{DrainingError, WaitGroup};
 use tokio::time::timeout;
 
 use crate::ends;
@@ -46,7 +46,7 @@ fn draining_group_refuses_even_zero() {
     let group = WaitGroup::new();
     drop(group.add(0).expect("it accepts work"));
     group.drain();
-    assert_eq!(group.add(0).unwrap_err(), Draining);
+    assert_eq!(group.add(0).unwrap_err(), DrainingError);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn drain_refuses_more_and_keeps_the_count() {
     let group = WaitGroup::new();
     let _guard = group.add(2).unwrap();
     group.drain();
-    assert_eq!(group.add(1).unwrap_err(), Draining);
+    assert_eq!(group.add(1).unwrap_err(), DrainingError);
     assert_eq!(group.count(), 2);
 }
 

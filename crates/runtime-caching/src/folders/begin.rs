@@ -16,7 +16,7 @@ use crate::construction::Waiter;
 use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
 use crate::map::CacheMap;
-use crate::single_flight::{ANY_SOURCE, Begun, ConstructionTask};
+use crate::single_flight::{ANY_SOURCE, ConstructionTask, MapLookup};
 use crate::sys::spawn;
 
 /// The result of [`FolderCache::begin`].
@@ -100,17 +100,17 @@ impl<K: FolderKey> FolderCache<K> {
     pub fn begin_from(&self, key: &K, source: &str) -> FolderLookup<K> {
         loop {
             match self.map.begin(key, source) {
-                Begun::Hit(handle) => {
+                MapLookup::Hit(handle) => {
                     // Without a lease, the folder was discarded. Each pass removes one folder, so
                     // the loop ends.
                     if let Some(handle) = lease(handle) {
                         return FolderLookup::Hit(handle);
                     }
                 }
-                Begun::Joined(waiter) => {
+                MapLookup::Joined(waiter) => {
                     return FolderLookup::Joined(FolderWaiter::new(&self.map, waiter));
                 }
-                Begun::New(task, waiter) => {
+                MapLookup::New(task, waiter) => {
                     return FolderLookup::New(self.new_construction(task, waiter));
                 }
             }

@@ -38,7 +38,7 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 /// power loss.
 ///
 /// ```
-/// use runtime_caching::{NewFolder, FolderCache, Lookup};
+/// use runtime_caching::{NewFolder, FolderCache, LookupOutcome};
 /// use runtime_gc::ResourceTracker;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,7 +53,7 @@ impl<K: CacheKey + Serialize + DeserializeOwned> FolderKey for K {}
 ///
 /// let cache = FolderCache::<String>::builder(&root).open(ResourceTracker::detached()).await?;
 /// let handle = cache.require(&"a".to_owned(), fill).await?;
-/// assert_eq!(handle.lookup(), Lookup::Hit);
+/// assert_eq!(handle.lookup(), LookupOutcome::Hit);
 /// assert_eq!(std::fs::read_to_string(handle.path().join("content"))?, "precious");
 /// # Ok(())
 /// # }

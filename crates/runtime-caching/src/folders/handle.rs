@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::error::CommitError;
 use super::folder::Folder;
-use crate::handle::{Handle, Lookup};
+use crate::handle::{Handle, LookupOutcome};
 use crate::key::CacheKey;
 
 /// A handle that keeps a folder in use and releases it on drop.
@@ -46,7 +46,7 @@ impl<K: CacheKey> FolderHandle<K> {
 
     /// Returns the way the request got its folder.
     #[must_use]
-    pub fn lookup(&self) -> Lookup {
+    pub fn lookup(&self) -> LookupOutcome {
         self.as_handle().lookup()
     }
 

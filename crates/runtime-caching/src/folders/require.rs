@@ -11,7 +11,7 @@ use super::lease::lease_in_background;
 use super::new_folder::NewFolder;
 use crate::constructor::ConstructionProgress;
 use crate::error::RequireError;
-use crate::single_flight::{ANY_SOURCE, Begun};
+use crate::single_flight::{ANY_SOURCE, MapLookup};
 
 impl<K: FolderKey> FolderCache<K> {
     /// Returns the folder for a key. If the cache does not have it, `fill` receives an empty folder to fill.
@@ -71,12 +71,12 @@ impl<K: FolderKey> FolderCache<K> {
         let fill = Arc::new(fill);
         loop {
             let waiter = match self.map.begin(key, ANY_SOURCE) {
-                Begun::Hit(handle) => match lease_in_background(handle).await? {
+                MapLookup::Hit(handle) => match lease_in_background(handle).await? {
                     Some(handle) => return Ok(handle),
                     None => continue,
                 },
-                Begun::Joined(waiter) => FolderWaiter::new(&self.map, waiter),
-                Begun::New(task, waiter) => {
+                MapLookup::Joined(waiter) => FolderWaiter::new(&self.map, waiter),
+                MapLookup::New(task, waiter) => {
                     let construction = self.new_construction(task, waiter);
                     let (fill, folder) = (Arc::clone(&fill), construction.folder().clone());
                     construction.spawn(async move { fill(folder).await })

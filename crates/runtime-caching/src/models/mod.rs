@@ -19,7 +19,7 @@ use crate::cache::Cache;
 use crate::constructor::ConstructionContext;
 use crate::resource::Resource;
 use crate::sharing::Sharing;
-use crate::single_flight::{ANY_SOURCE, Begun};
+use crate::single_flight::{ANY_SOURCE, MapLookup};
 use crate::sys::spawn;
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ fn leaving_waiter_does_not_cancel_for_others() {
             }
         });
         // Not by `require`, which would begin again if the construction was cancelled.
-        if let Begun::Joined(waiter) = cache.map.begin(&1, ANY_SOURCE) {
+        if let MapLookup::Joined(waiter) = cache.map.begin(&1, ANY_SOURCE) {
             let handle = block_on(cache.map.wait(waiter, |_| {})).unwrap();
             assert!(handle.is_some(), "cancelled with a waiter");
         }
@@ -150,9 +150,9 @@ fn one_resource_of_two_sources_stays() {
 async fn require_from(cache: &Cache<u8, Item>, source: &str) {
     let map = &cache.map;
     let waiter = match map.begin(&1, source) {
-        Begun::Hit(_) => return,
-        Begun::Joined(_) => unreachable!("each source has one request"),
-        Begun::New(task, waiter) => {
+        MapLookup::Hit(_) => return,
+        MapLookup::Joined(_) => unreachable!("each source has one request"),
+        MapLookup::New(task, waiter) => {
             spawn(task.run(async {
                 yield_once().await;
                 Ok(Item)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use runtime_caching::{FolderCache, Lookup, NewFolder, Sharing, Uncommitted};
+use runtime_caching::{FolderCache, LookupOutcome, NewFolder, Sharing, Uncommitted};
 use runtime_gc::{GarbageCollector, GcConfig, Stats, SystemStats};
 use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
@@ -167,7 +167,7 @@ async fn keeping(folder: &Path) {
     drop(kept);
     collector.collect().await;
     let kept = cache.require(&key("kept"), fill).await.unwrap();
-    assert_eq!(kept.lookup(), Lookup::Hit);
+    assert_eq!(kept.lookup(), LookupOutcome::Hit);
     kept.commit().await.unwrap();
     let purged = cache.require(&key("purged"), fill).await.unwrap();
     cache.purge(|it| it.key == "purged");

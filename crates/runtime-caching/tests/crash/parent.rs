@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use runtime_caching::{Lookup, NewFolder, Sharing};
+use runtime_caching::{LookupOutcome, NewFolder, Sharing};
 
 use crate::child::{BEFORE, EXCLUSIVE, IN_REMOVAL, KEEPING, open};
 
@@ -94,7 +94,7 @@ impl Check<'_> {
                 .require(&key.to_owned(), fill)
                 .await
                 .expect("the construction succeeds");
-            let found = handle.lookup() == Lookup::Hit;
+            let found = handle.lookup() == LookupOutcome::Hit;
             if found {
                 self.check_content(key, handle.path());
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_caching::{Cache, ConstructionContext, Lookup, Resource, Sharing};
+use runtime_caching::{Cache, ConstructionContext, LookupOutcome, Resource, Sharing};
 use runtime_gc::{
     CollectionReport, DisposeError, Footprint, GarbageCollector, GcConfig, Size, Stats, SystemStats,
 };
@@ -82,11 +82,11 @@ impl Fixture {
             collector,
             cache,
         };
-        assert_eq!(fixture.lookup().await, Lookup::Miss);
+        assert_eq!(fixture.lookup().await, LookupOutcome::Miss);
         fixture
     }
 
-    async fn lookup(&self) -> Lookup {
+    async fn lookup(&self) -> LookupOutcome {
         self.cache.require(&"a").await.unwrap().lookup()
     }
 
@@ -118,7 +118,7 @@ async fn in_use_elsewhere_stays_in_the_cache() {
     let fixture = Fixture::with_an_image().await;
     let collection = fixture.start_collection().await;
     fixture.finish_collection(collection).await;
-    assert_eq!(fixture.lookup().await, Lookup::Hit);
+    assert_eq!(fixture.lookup().await, LookupOutcome::Hit);
     assert_eq!(fixture.collect_later().await, 0, "no limit is exceeded");
     fixture.collector.collect_all().await;
     assert!(fixture.cache.is_empty());
@@ -129,11 +129,11 @@ async fn replacement_evicts_the_old_resource() {
     let fixture = Fixture::with_an_image().await;
     let collection = fixture.start_collection().await;
     let other = fixture.cache.require(&"a").await.unwrap();
-    assert_eq!(other.lookup(), Lookup::Miss);
+    assert_eq!(other.lookup(), LookupOutcome::Miss);
     fixture.finish_collection(collection).await;
     assert_eq!(fixture.cache.len(), 1);
     assert_eq!(fixture.collect_later().await, 1);
-    assert_eq!(fixture.lookup().await, Lookup::Hit);
+    assert_eq!(fixture.lookup().await, LookupOutcome::Hit);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn purge_during_disposal_applies() {
     let collection = fixture.start_collection().await;
     assert_eq!(fixture.cache.purge_all(), 1);
     fixture.finish_collection(collection).await;
-    assert_eq!(fixture.lookup().await, Lookup::Miss);
+    assert_eq!(fixture.lookup().await, LookupOutcome::Miss);
     assert_eq!(fixture.collect_later().await, 1);
     assert_eq!(fixture.cache.len(), 1);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Counts, Item, machine, wait_until};
-use runtime_caching::{Cache, ConstructionContext, Lookup, Sharing, Uncommitted};
+use runtime_caching::{Cache, ConstructionContext, LookupOutcome, Sharing, Uncommitted};
 use runtime_gc::{GarbageCollector, GcConfig};
 use tokio::sync::Semaphore;
 
@@ -76,7 +76,10 @@ async fn exclusive_users_get_separate_reusable_copies() {
         fixture.cache.require(&"a").await.unwrap(),
         fixture.cache.require(&"a").await.unwrap(),
     );
-    assert_eq!((one.lookup(), two.lookup()), (Lookup::Hit, Lookup::Hit));
+    assert_eq!(
+        (one.lookup(), two.lookup()),
+        (LookupOutcome::Hit, LookupOutcome::Hit)
+    );
     assert_eq!(fixture.counts.constructed(), 2);
 }
 
@@ -122,7 +125,7 @@ async fn dropped_request_keeps_the_new_resource() {
     );
     assert_eq!(
         fixture.cache.require(&"a").await.unwrap().lookup(),
-        Lookup::Hit
+        LookupOutcome::Hit
     );
 }
 
@@ -134,7 +137,7 @@ async fn poisoned_resource_is_not_reused() {
         assert_eq!(fixture.remaining().await, 0);
         assert_eq!(
             fixture.cache.require(&"a").await.unwrap().lookup(),
-            Lookup::Miss
+            LookupOutcome::Miss
         );
     }
 }
@@ -168,7 +171,7 @@ async fn purge_during_construction_applies() {
         let fresh = fixture.cache.require(&"a").await.unwrap();
         assert_eq!(
             (fresh.lookup(), fixture.counts.constructed()),
-            (Lookup::Miss, 2)
+            (LookupOutcome::Miss, 2)
         );
         fresh.commit();
         purged.commit();
@@ -202,7 +205,7 @@ async fn purge_selects_by_key_and_time() {
     assert_eq!(fixture.remaining().await, 1);
     assert_eq!(
         fixture.cache.require(&"b").await.unwrap().lookup(),
-        Lookup::Hit
+        LookupOutcome::Hit
     );
 }
 
@@ -222,7 +225,10 @@ async fn adopted_resource_keeps_its_age() {
     assert!(text.contains("keep: idle for 60 s"), "{text}");
     assert_eq!(fixture.remaining().await, 1);
     let found = fixture.cache.require(&"a").await.unwrap();
-    assert_eq!((found.lookup(), found.created()), (Lookup::Hit, long_ago));
+    assert_eq!(
+        (found.lookup(), found.created()),
+        (LookupOutcome::Hit, long_ago)
+    );
 }
 
 #[tokio::test]
@@ -233,8 +239,8 @@ async fn lookup_distinguishes_miss_and_join() {
         fixture.permits.add_permits(1);
         two.await
     });
-    assert_eq!(one.unwrap().lookup(), Lookup::Miss);
-    assert_eq!(two.unwrap().lookup(), Lookup::Joined);
+    assert_eq!(one.unwrap().lookup(), LookupOutcome::Miss);
+    assert_eq!(two.unwrap().lookup(), LookupOutcome::Joined);
 }
 
 #[tokio::test]
@@ -252,6 +258,6 @@ async fn broken_copy_is_replaced_by_another() {
         fixture.cache.require(&"a").await.unwrap(),
     );
     let lookups = [first.lookup(), second.lookup()];
-    assert!(lookups.contains(&Lookup::Hit) && lookups.contains(&Lookup::Miss));
+    assert!(lookups.contains(&LookupOutcome::Hit) && lookups.contains(&LookupOutcome::Miss));
     assert_eq!(fixture.remaining().await, 2);
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
-use crate::pending_claims::{ClaimKey, ClaimResult, PendingClaim};
+use crate::pending_claims::{ClaimKey, ClaimResult, UndeliveredClaim};
 use crate::transport::call::{Call, path};
 
 impl Client {
@@ -26,7 +26,7 @@ impl Client {
         let pending = &self.pending_claims;
         let claim = match pending.take(&key) {
             Some(claim) => claim,
-            None => PendingClaim::Request(self.spawn_claim_request(task_queue_id, request)?),
+            None => UndeliveredClaim::Request(self.spawn_claim_request(task_queue_id, request)?),
         };
         // A kept claim may have expired. That is left to the queue, since the local clock may be wrong: it refuses
         // the first request for the run.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::services::worker_manager::{Registration, WorkerName};
+use crate::services::worker_manager::{RegisterResponse, WorkerName};
 
 /// The worker, its clients, and where its credentials are stored.
 pub(super) struct RegistrationContext {
@@ -27,14 +27,17 @@ pub(super) struct RegistrationContext {
 
 impl RegistrationContext {
     /// Registers with the proof.
-    pub(super) async fn register(&self) -> Result<Registration, ApiError> {
+    pub(super) async fn register(&self) -> Result<RegisterResponse, ApiError> {
         self.anonymous_client
             .register_worker(&self.provider_id, &self.worker, &self.proof)
             .await
     }
 
     /// Registers with the secret of the last registration.
-    pub(super) async fn reregister(&self, secret: &SecretString) -> Result<Registration, ApiError> {
+    pub(super) async fn reregister(
+        &self,
+        secret: &SecretString,
+    ) -> Result<RegisterResponse, ApiError> {
         self.client.reregister_worker(&self.worker, secret).await
     }
 }

@@ -7,5 +7,5 @@ mod renewal;
 mod state_file;
 
 pub use error::RegisterError;
-pub use registrar::{Registered, Registrar};
-pub use renewal::Renewal;
+pub use registrar::{RegisteredWorker, Registrar};
+pub use renewal::RegistrationRenewal;

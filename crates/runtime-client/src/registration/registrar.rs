@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::context::RegistrationContext;
 use super::error::RegisterError;
-use super::renewal::Renewal;
+use super::renewal::RegistrationRenewal;
 use super::state_file;
 use crate::deployment::TaskclusterDeployment;
 use crate::identity::MachineIdentity;
@@ -37,8 +37,8 @@ pub struct Registrar {
 /// The result of [`Registrar::register`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Registered {
-    /// The credentials of the worker, which [`Renewal`] replaces.
+pub struct RegisteredWorker {
+    /// The credentials of the worker, which [`RegistrationRenewal`] replaces.
     pub credentials: CredentialsWatch,
     /// The configuration of the worker pool, of the registration or the state file.
     pub worker_config: Option<Value>,
@@ -90,9 +90,9 @@ impl Registrar {
     /// Returns the registration in the state file without renewing it, to look at its configuration while the worker runs.
     /// `None` if there is none.
     #[must_use]
-    pub fn stored(&self) -> Option<Registered> {
+    pub fn stored(&self) -> Option<RegisteredWorker> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
-        Some(Registered {
+        Some(RegisteredWorker {
             credentials: CredentialsWatch::fixed(Some(stored.credentials)),
             worker_config: stored.worker_config,
         })
@@ -100,7 +100,7 @@ impl Registrar {
 
     /// Resumes the registration from the state file, or registers the worker.
     ///
-    /// The returned [`Renewal`] renews the registration while it is polled as a shutdown source.
+    /// The returned [`RegistrationRenewal`] renews the registration while it is polled as a shutdown source.
     ///
     /// # Errors
     ///
@@ -109,10 +109,10 @@ impl Registrar {
     /// # Cancel safety
     ///
     /// Not safe: the machine may be registered without having received its credentials.
-    pub async fn register(self) -> Result<(Registered, Renewal), RegisterError> {
-        let mut renewal = Renewal::new(self.context);
+    pub async fn register(self) -> Result<(RegisteredWorker, RegistrationRenewal), RegisterError> {
+        let mut renewal = RegistrationRenewal::new(self.context);
         let worker_config = renewal.start().await?;
-        let registered = Registered {
+        let registered = RegisteredWorker {
             credentials: renewal.credentials(),
             worker_config,
         };

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::context::RegistrationContext;
 use super::error::RegisterError;
 use super::state_file;
-use crate::services::worker_manager::Registration;
+use crate::services::worker_manager::RegisterResponse;
 
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(30 * 60);
 /// Limits renewals, even if the services keep refusing the credentials.
@@ -28,7 +28,7 @@ const MAX_EARLY_START: Duration = Duration::from_secs(20 * 60);
 ///
 /// If the renewal is refused, the worker has to stop before its credentials expire. The renewal reports that as a
 /// [`ShutdownSource`].
-pub struct Renewal {
+pub struct RegistrationRenewal {
     context: RegistrationContext,
     current: Option<CurrentRegistration>,
     /// The configuration of the worker pool.
@@ -64,7 +64,7 @@ fn lifetime(credentials: &Credentials, expires: Timestamp, now: Timestamp) -> Du
     }
 }
 
-impl Renewal {
+impl RegistrationRenewal {
     pub(super) fn new(context: RegistrationContext) -> Self {
         Self {
             context,
@@ -91,7 +91,7 @@ impl Renewal {
 
     /// Renews the registration of the state file. Whether its credentials have expired is left to the service, since
     /// the local clock may be wrong.
-    async fn resume(&mut self) -> Option<Registration> {
+    async fn resume(&mut self) -> Option<RegisterResponse> {
         let stored = state_file::read(self.context.state_file.as_deref()?)?;
         self.worker_config = stored.worker_config;
         // Set before: `reregisterWorker` is signed with them.
@@ -109,7 +109,7 @@ impl Renewal {
     }
 
     /// Stores a registration and publishes its credentials.
-    fn apply(&mut self, mut registration: Registration) -> Result<(), RegisterError> {
+    fn apply(&mut self, mut registration: RegisterResponse) -> Result<(), RegisterError> {
         if let Some(config) = registration.worker_config.take() {
             self.worker_config = Some(config);
         }
@@ -171,7 +171,7 @@ impl Renewal {
 }
 
 #[async_trait]
-impl ShutdownSource for Renewal {
+impl ShutdownSource for RegistrationRenewal {
     fn name(&self) -> &'static str {
         "registration"
     }
@@ -196,7 +196,7 @@ impl ShutdownSource for Renewal {
     }
 }
 
-impl std::fmt::Debug for Renewal {
+impl std::fmt::Debug for RegistrationRenewal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Renewal")
             .field("worker", &self.context.worker)

@@ -8,7 +8,7 @@ use runtime_core::Credentials;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::services::worker_manager::Registration;
+use crate::services::worker_manager::RegisterResponse;
 
 /// The content of a state file.
 pub(super) struct StoredRegistration {
@@ -24,7 +24,7 @@ pub(super) struct StoredRegistration {
 /// The content is written to a new file that replaces the old one by a rename, so that a crash leaves either of them.
 pub(super) fn write(
     file: &Path,
-    registration: &Registration,
+    registration: &RegisterResponse,
     worker_config: Option<&Value>,
 ) -> io::Result<()> {
     // Providers without renewal return no secret, and then there is nothing to resume with.
@@ -52,7 +52,7 @@ pub(super) fn write(
     fs::rename(&new_file, file)
 }
 
-fn to_json(registration: &Registration, secret: &SecretString) -> Value {
+fn to_json(registration: &RegisterResponse, secret: &SecretString) -> Value {
     let Credentials {
         client_id,
         access_token,

@@ -9,4 +9,4 @@ pub(crate) mod worker_manager;
 pub use auth::{SentryDsn, WebsocktunnelToken};
 pub use pool_config::{PoolConfigError, worker_config_for};
 pub use secrets::StoredSecret;
-pub use worker_manager::{Registration, TerminationNotice, WorkerError, WorkerName};
+pub use worker_manager::{RegisterResponse, TerminationNotice, WorkerErrorReport, WorkerName};

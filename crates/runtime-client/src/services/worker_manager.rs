@@ -37,7 +37,7 @@ impl From<WorkerIdentity> for WorkerName {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct Registration {
+pub struct RegisterResponse {
     /// The credentials of the worker.
     pub credentials: Credentials,
     /// The time at which the credentials expire.
@@ -63,7 +63,7 @@ pub struct TerminationNotice {
 
 /// An error report of a worker. Reports are public, so they must not contain secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WorkerError {
+pub struct WorkerErrorReport {
     /// The kind, such as `worker-error`.
     pub kind: String,
     /// A summary in one line.
@@ -91,7 +91,7 @@ impl Client {
         provider_id: &str,
         worker: &WorkerName,
         proof: &Value,
-    ) -> Result<Registration, ApiError> {
+    ) -> Result<RegisterResponse, ApiError> {
         let body = RegisterRequest {
             provider_id,
             worker,
@@ -121,7 +121,7 @@ impl Client {
         &self,
         worker: &WorkerName,
         secret: &SecretString,
-    ) -> Result<Registration, ApiError> {
+    ) -> Result<RegisterResponse, ApiError> {
         let body = ReregisterRequest {
             worker,
             secret: secret.expose_secret(),
@@ -161,7 +161,7 @@ impl Client {
     pub async fn report_worker_error(
         &self,
         worker: &WorkerName,
-        error: &WorkerError,
+        error: &WorkerErrorReport,
     ) -> Result<(), ApiError> {
         let path = path(
             "worker-manager",

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 
-use super::metadata_source::{Cloud, MetadataSource};
+use super::metadata_source::{CloudShutdown, MetadataShutdownSource};
 use crate::metadata_service::MetadataService;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
@@ -20,7 +20,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const NOTICE_PERIOD: Duration = Duration::from_secs(120);
 
 /// Reports that AWS will reclaim the spot instance, about two minutes before.
-pub type AwsSpot = MetadataSource<Aws>;
+pub type AwsSpot = MetadataShutdownSource<Aws>;
 
 /// The metadata service of AWS.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Aws {
 }
 
 #[async_trait]
-impl Cloud for Aws {
+impl CloudShutdown for Aws {
     const NAME: &'static str = "aws-spot";
     const ENDPOINT: &'static str = "http://169.254.169.254";
     const INTERVAL: Duration = Duration::from_secs(5);

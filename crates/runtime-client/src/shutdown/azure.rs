@@ -9,7 +9,7 @@ use runtime_core::clock::duration_until;
 use runtime_core::{ShutdownNotice, Timestamp};
 use serde::Deserialize;
 
-use super::metadata_source::{Cloud, MetadataSource};
+use super::metadata_source::{CloudShutdown, MetadataShutdownSource};
 use crate::metadata_service::MetadataService;
 
 const EVENTS_PATH: &str = "/metadata/scheduledevents?api-version=2020-07-01";
@@ -26,7 +26,7 @@ const STARTED_EVENT_PERIOD: Duration = Duration::from_secs(15);
 /// Reports that Azure evicts, reboots, redeploys or terminates the machine.
 ///
 /// A freeze, which lasts some seconds, is ignored. By default, every other event counts.
-pub type AzureEvents = MetadataSource<Azure>;
+pub type AzureEvents = MetadataShutdownSource<Azure>;
 
 /// The metadata service of Azure.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl AzureEvents {
 }
 
 #[async_trait]
-impl Cloud for Azure {
+impl CloudShutdown for Azure {
     const NAME: &'static str = "azure-events";
     const ENDPOINT: &'static str = "http://169.254.169.254";
     const INTERVAL: Duration = Duration::from_secs(1);

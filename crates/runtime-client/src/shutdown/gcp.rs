@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use runtime_core::ShutdownNotice;
 
-use super::metadata_source::{Cloud, MetadataSource};
+use super::metadata_source::{CloudShutdown, MetadataShutdownSource};
 use crate::metadata_service::MetadataService;
 
 const PREEMPTED_PATH: &str = "/computeMetadata/v1/instance/preempted";
@@ -19,14 +19,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(HOLD_SECONDS + 15);
 const NOTICE_PERIOD: Duration = Duration::from_secs(30);
 
 /// Reports that Google preempts the instance, 30 seconds before it is stopped.
-pub type GcpPreemption = MetadataSource<Gcp>;
+pub type GcpPreemption = MetadataShutdownSource<Gcp>;
 
 /// The metadata service of Google Cloud.
 #[derive(Debug, Default)]
 pub struct Gcp;
 
 #[async_trait]
-impl Cloud for Gcp {
+impl CloudShutdown for Gcp {
     const NAME: &'static str = "gcp-preemption";
     const ENDPOINT: &'static str = "http://metadata.google.internal";
     /// Short, since the service holds requests itself.

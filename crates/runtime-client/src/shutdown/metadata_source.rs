@@ -11,7 +11,7 @@ use crate::metadata_service::MetadataService;
 
 /// A cloud that announces the shutdown of a machine in its metadata service.
 #[async_trait]
-pub trait Cloud: Default + Send + fmt::Debug {
+pub trait CloudShutdown: Default + Send + fmt::Debug {
     /// The name of the shutdown source.
     const NAME: &'static str;
     /// The default endpoint of the metadata service.
@@ -30,14 +30,14 @@ pub trait Cloud: Default + Send + fmt::Debug {
 /// A shutdown source that polls the metadata service of a cloud: [`AwsSpot`](super::AwsSpot),
 /// [`GcpPreemption`](super::GcpPreemption) or [`AzureEvents`](super::AzureEvents).
 #[derive(Debug)]
-pub struct MetadataSource<C> {
+pub struct MetadataShutdownSource<C> {
     pub(super) cloud: C,
     service: MetadataService,
     interval: Duration,
     has_notified: bool,
 }
 
-impl<C: Cloud> MetadataSource<C> {
+impl<C: CloudShutdown> MetadataShutdownSource<C> {
     /// Creates a source that polls the metadata service of this machine at the interval that the cloud recommends.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl<C: Cloud> MetadataSource<C> {
 }
 
 #[async_trait]
-impl<C: Cloud> ShutdownSource for MetadataSource<C> {
+impl<C: CloudShutdown> ShutdownSource for MetadataShutdownSource<C> {
     fn name(&self) -> &'static str {
         C::NAME
     }

@@ -5,7 +5,7 @@
 //! | [`AwsSpot`] | IMDSv2, every 5 s | the spot instance will be reclaimed, with a time |
 //! | [`GcpPreemption`] | a request that the service holds | the instance is preempted in 30 s |
 //! | [`AzureEvents`] | every second | an event such as an eviction, with its earliest time |
-//! | [`ShouldTerminate`] | the worker manager, every 5 min | the worker is no longer needed |
+//! | [`ShouldTerminateSource`] | the worker manager, every 5 min | the worker is no longer needed |
 //!
 //! Each is a [`ShutdownSource`](runtime_core::ShutdownSource) for the
 //! [`ShutdownManager`](runtime_core::ShutdownManager). A service that cannot be reached never stops a worker.
@@ -33,5 +33,5 @@ mod should_terminate;
 pub use aws::AwsSpot;
 pub use azure::AzureEvents;
 pub use gcp::GcpPreemption;
-pub use metadata_source::MetadataSource;
-pub use should_terminate::ShouldTerminate;
+pub use metadata_source::MetadataShutdownSource;
+pub use should_terminate::ShouldTerminateSource;

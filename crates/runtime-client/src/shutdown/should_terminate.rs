@@ -10,14 +10,14 @@ use crate::services::worker_manager::WorkerName;
 
 /// Polls `shouldWorkerTerminate`. The shutdown is graceful: running tasks may finish.
 #[derive(Debug)]
-pub struct ShouldTerminate {
+pub struct ShouldTerminateSource {
     client: Client,
     worker: WorkerName,
     interval: Duration,
     has_notified: bool,
 }
 
-impl ShouldTerminate {
+impl ShouldTerminateSource {
     /// Creates a source that asks about `worker` every five minutes, with the credentials of `client`.
     #[must_use]
     pub fn new(client: Client, worker: WorkerName) -> Self {
@@ -54,7 +54,7 @@ impl ShouldTerminate {
 }
 
 #[async_trait]
-impl ShutdownSource for ShouldTerminate {
+impl ShutdownSource for ShouldTerminateSource {
     fn name(&self) -> &'static str {
         "worker-manager"
     }

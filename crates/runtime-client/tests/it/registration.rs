@@ -171,7 +171,7 @@ async fn pool_configuration_survives_restarts() {
         assert_eq!(registered.worker_config, Some(json!({})));
         let stored = registrar().stored().expect("a state file");
         assert_eq!(stored.worker_config, Some(json!({})));
-        let client_id = |it: &runtime_client::Registered| {
+        let client_id = |it: &runtime_client::RegisteredWorker| {
             let credentials = it.credentials.snapshot().expect("credentials");
             credentials.client_id.clone()
         };

@@ -1,6 +1,6 @@
 //! Services without a port, with responses as recorded from a real Taskcluster.
 
-use runtime_client::{Client, WorkerError, WorkerName};
+use runtime_client::{Client, WorkerErrorReport, WorkerName};
 
 use crate::support::{Reply, Server};
 use runtime_core::purge_cache::PurgeCache as _;
@@ -79,7 +79,7 @@ async fn worker_identity_is_sent() {
         .await
         .expect("success");
     assert!(termination.terminate && termination.reason == "too many");
-    let error = WorkerError {
+    let error = WorkerErrorReport {
         kind: "worker-error".to_owned(),
         title: "t".to_owned(),
         description: "d".to_owned(),

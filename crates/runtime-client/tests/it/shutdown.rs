@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminate};
+use runtime_client::shutdown::{AwsSpot, AzureEvents, GcpPreemption, ShouldTerminateSource};
 use runtime_client::{TaskclusterDeployment, WorkerName};
 use runtime_core::{CredentialsWatch, ShutdownNotice, ShutdownSource, StopStage, Timestamp};
 use runtime_mocks::taskcluster::{Fault, FaultRule, Taskcluster};
@@ -257,7 +257,7 @@ async fn terminate_is_graceful_and_errors_are_ignored() {
     let method = "worker-manager.shouldWorkerTerminate";
     let fault = taskcluster.inject(FaultRule::new(method, refusal).times(2));
     let asking = tokio::spawn(async move {
-        let mut source = ShouldTerminate::new(client, worker).interval(QUICK);
+        let mut source = ShouldTerminateSource::new(client, worker).interval(QUICK);
         source.next().await
     });
     wait_until(|| fault.hits() >= 2).await;

@@ -31,12 +31,12 @@ tokio::task_local! {
     ///
     /// A task-local, because the methods of plugins and ports between two spans have no parameter for the
     /// span.
-    static CURRENT: Position;
+    static CURRENT: CurrentSpan;
 }
 
 /// The place of the current span.
 #[derive(Clone)]
-struct Position {
+struct CurrentSpan {
     trace: Arc<ActiveTrace>,
     span: u64,
 }
@@ -87,7 +87,7 @@ impl Monitor {
             origin: (now, Instant::now()),
             spans: self.sink.records_traces().then(Mutex::default),
         });
-        let root = Position {
+        let root = CurrentSpan {
             span: trace.id.root_span(),
             trace,
         };
@@ -175,7 +175,7 @@ pub async fn traced_with<T>(
     value
 }
 
-impl Position {
+impl CurrentSpan {
     fn begin(
         &self,
         name: &'static str,
@@ -268,8 +268,8 @@ struct OpenSpan {
 }
 
 impl OpenSpan {
-    fn position(&self) -> Position {
-        Position {
+    fn position(&self) -> CurrentSpan {
+        CurrentSpan {
             trace: Arc::clone(&self.trace),
             span: self.span.as_ref().map_or(0, |span| span.id),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_caching::{FolderCache, FolderHandle, Lookup};
+use runtime_caching::{FolderCache, FolderHandle, LookupOutcome};
 use tokio::sync::OnceCell;
 
 use super::fingerprint::Fingerprint;
@@ -35,7 +35,7 @@ impl AdoptedInputs {
     ///
     /// True for every input that this process fetched: only a restart leaves time for an unnoticed change.
     pub(super) async fn is_unchanged(&self, handle: &FolderHandle<InputKey>) -> bool {
-        if handle.lookup() != Lookup::Hit {
+        if handle.lookup() != LookupOutcome::Hit {
             return true;
         }
         let folder = handle.path().to_owned();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{FolderCache, FolderHandle, FolderLookup, Lookup};
+use runtime_caching::{FolderCache, FolderHandle, FolderLookup, LookupOutcome};
 
 use super::adopted_inputs::AdoptedInputs;
 use super::error::FetchCacheError;
@@ -204,7 +204,7 @@ impl CachedInput {
 
     /// Returns whether the input was cached, fetched for this caller, or being fetched for another.
     #[must_use]
-    pub fn lookup(&self) -> Lookup {
+    pub fn lookup(&self) -> LookupOutcome {
         self.handle.lookup()
     }
 

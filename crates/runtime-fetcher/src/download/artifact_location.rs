@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::attempt_error::AttemptError;
 use crate::hash::{Hashes, HexDigest};
-use crate::http::{Location, Trust};
+use crate::http::{Location, LocationTrust};
 
 /// Returns the location of the bytes of an artifact, which must have `hashes`.
 pub(super) async fn locate_content(
@@ -18,9 +18,9 @@ pub(super) async fn locate_content(
     hashes: &Hashes,
 ) -> Result<Location, AttemptError> {
     match content {
-        ArtifactContent::S3 { url } => location(&url, Trust::Deployment, hashes),
+        ArtifactContent::S3 { url } => location(&url, LocationTrust::Deployment, hashes),
         // A task chose this URL when it created the artifact.
-        ArtifactContent::Reference { url } => location(&url, Trust::Task, hashes),
+        ArtifactContent::Reference { url } => location(&url, LocationTrust::Task, hashes),
         ArtifactContent::Object { name, credentials } => {
             locate_object(services, &name, Some(&credentials), hashes).await
         }
@@ -31,7 +31,11 @@ pub(super) async fn locate_content(
     }
 }
 
-fn location(url: &SecretString, trust: Trust, hashes: &Hashes) -> Result<Location, AttemptError> {
+fn location(
+    url: &SecretString,
+    trust: LocationTrust,
+    hashes: &Hashes,
+) -> Result<Location, AttemptError> {
     let url = match Url::parse(url.expose_secret()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         _ => return Err(unsupported("location is not an http or https URL")),
@@ -60,7 +64,7 @@ pub(super) async fn locate_object(
         // The `getUrl` method of the object service asks for this: the signed URL is that of the
         // bytes.
         follow_redirects: false,
-        ..location(&download.url, Trust::Deployment, &hashes)?
+        ..location(&download.url, LocationTrust::Deployment, &hashes)?
     })
 }
 

@@ -8,14 +8,14 @@ use crate::config::FetchConfig;
 use crate::http::BodyResponse;
 
 /// The open connections of a body.
-pub(super) enum Connections {
+pub(super) enum OpenConnections {
     None,
     /// One response to the end of the body.
     Single(BodyResponse),
     Parallel(ParallelRanges),
 }
 
-impl Connections {
+impl OpenConnections {
     /// Returns the next bytes after the first `received`, or `None` when all requested bytes were received.
     pub(super) async fn receive(
         &mut self,

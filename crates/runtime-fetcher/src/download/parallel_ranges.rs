@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::config::FetchConfig;
     use crate::hash::Hashes;
-    use crate::http::{Encoding, HttpClient, Resource, Trust};
+    use crate::http::{Encoding, HttpClient, LocationTrust, ResourceUrl};
 
     fn context(max_extra_connections: usize) -> FetchContext {
         let mut config = FetchConfig::default();
@@ -168,10 +168,10 @@ mod tests {
 
     fn ranges(context: &FetchContext) -> ParallelRanges {
         let url: url::Url = "http://example.invalid".parse().expect("URL is valid");
-        let resource = Resource::new(&url);
+        let resource = ResourceUrl::new(&url);
         let location = Location {
             url,
-            trust: Trust::Task,
+            trust: LocationTrust::Task,
             hashes: Hashes::none(),
             follow_redirects: true,
         };

@@ -15,8 +15,8 @@ use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::hash::{Hashes, Verifier};
 use crate::hash_key::HashKey;
-use crate::http::{Encoding, Location, Trust, redacted};
-use crate::reference::{Fetched, Reference};
+use crate::http::{Encoding, Location, LocationTrust, redacted};
+use crate::reference::{FetchStats, Reference};
 use crate::required_scopes::RequiredScopes;
 use crate::target::{Target, TargetError};
 
@@ -100,7 +100,7 @@ impl Reference for RemoteReference {
         &self,
         context: &FetchContext,
         target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchStats, FetchError> {
         let mut body = ResumableBody::new(self, context);
         match run_passes(&mut body, target, context.config().max_bytes).await {
             Ok(bytes) => Ok(body.finish(bytes)),
@@ -116,7 +116,7 @@ impl Locatable for RemoteReference {
         match &self.origin {
             Origin::Url(url) => Ok(Location {
                 url: url.clone(),
-                trust: Trust::Task,
+                trust: LocationTrust::Task,
                 hashes: self.hashes.clone(),
                 follow_redirects: true,
             }),

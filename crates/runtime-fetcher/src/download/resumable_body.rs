@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::connection_scaler::ConnectionScaler;
-use super::connections::Connections;
+use super::connections::OpenConnections;
 use super::parallel_ranges::ParallelRanges;
 use super::pass_error::PassError;
 use super::retry_budget::RetryBudget;
@@ -17,7 +17,7 @@ use crate::error::FetchError;
 use crate::hash::Hashes;
 use crate::http::{BodyMetadata, BodyResponse, Encoding, Location, RangeRequest};
 use crate::progress::ProgressMeter;
-use crate::reference::{Fetched, Reference};
+use crate::reference::{FetchStats, Reference};
 
 /// A reference that can locate its bytes.
 #[async_trait]
@@ -46,7 +46,7 @@ pub(super) struct ResumableBody<'a> {
     location: Option<Arc<Location>>,
     /// The headers of the current body.
     metadata: Option<BodyMetadata>,
-    connections: Connections,
+    connections: OpenConnections,
     /// The bytes of the body received in this pass.
     received: u64,
 }
@@ -64,7 +64,7 @@ impl<'a> ResumableBody<'a> {
             start: Instant::now(),
             location: None,
             metadata: None,
-            connections: Connections::None,
+            connections: OpenConnections::None,
             received: 0,
         }
     }
@@ -94,7 +94,7 @@ impl<'a> ResumableBody<'a> {
                     return Ok(Some(bytes));
                 }
                 Ok(None) if self.is_complete() => {
-                    self.connections = Connections::None;
+                    self.connections = OpenConnections::None;
                     return Ok(None);
                 }
                 Ok(None) => self.continue_on_single_connection().await?,
@@ -117,7 +117,7 @@ impl<'a> ResumableBody<'a> {
 
     /// Waits before the next attempt. Returns the error if it is permanent or the retry policy is exhausted.
     pub(super) async fn wait_before_retry(&mut self, cause: AttemptError) -> Result<(), PassError> {
-        self.connections = Connections::None;
+        self.connections = OpenConnections::None;
         if matches!(cause.class(), ErrorClass::Reference | ErrorClass::Worker) {
             return Err(PassError::Failed(cause));
         }
@@ -130,8 +130,8 @@ impl<'a> ResumableBody<'a> {
     }
 
     /// Ends the fetch after its target was committed.
-    pub(super) fn finish(self, bytes: u64) -> Fetched {
-        let fetched = Fetched {
+    pub(super) fn finish(self, bytes: u64) -> FetchStats {
+        let fetched = FetchStats {
             bytes,
             attempts: self.retry.attempts(),
             elapsed: self.start.elapsed(),
@@ -167,7 +167,7 @@ impl<'a> ResumableBody<'a> {
     fn use_response(&mut self, response: BodyResponse) -> BodyMetadata {
         let metadata = response.metadata.clone();
         self.metadata = Some(metadata.clone());
-        self.connections = Connections::Single(response);
+        self.connections = OpenConnections::Single(response);
         // The throughput of the old connections says nothing about this one.
         self.scaler.restart();
         metadata
@@ -196,16 +196,16 @@ impl<'a> ResumableBody<'a> {
 
     fn set_connections(&mut self, connections: usize, total: u64) {
         match &mut self.connections {
-            Connections::Parallel(ranges) if connections < ranges.connections() => {
+            OpenConnections::Parallel(ranges) if connections < ranges.connections() => {
                 ranges.shrink(connections);
             }
-            Connections::Parallel(ranges) => {
+            OpenConnections::Parallel(ranges) => {
                 // Without a free connection, asking again at every window would not help this body.
                 if !ranges.grow(connections) {
                     self.scaler.freeze();
                 }
             }
-            Connections::Single(_) | Connections::None => self.split(connections, total),
+            OpenConnections::Single(_) | OpenConnections::None => self.split(connections, total),
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> ResumableBody<'a> {
         };
         let mut ranges = ParallelRanges::new(self.context, location, rest, total);
         if ranges.grow(connections) {
-            self.connections = Connections::Parallel(ranges);
+            self.connections = OpenConnections::Parallel(ranges);
         } else {
             self.scaler.freeze();
         }
@@ -233,7 +233,7 @@ impl<'a> ResumableBody<'a> {
 
     /// Requests the rest over one connection after parallel ranges did not help.
     async fn continue_on_single_connection(&mut self) -> Result<(), PassError> {
-        self.connections = Connections::None;
+        self.connections = OpenConnections::None;
         let Some(rest) = self.remaining_range() else {
             return Err(PassError::Restart);
         };
@@ -250,7 +250,7 @@ impl<'a> ResumableBody<'a> {
 
     /// Waits, then resumes the body at the next byte, or restarts it if the server does not allow that.
     async fn resume(&mut self, cause: AttemptError) -> Result<(), PassError> {
-        if matches!(self.connections, Connections::Parallel(_)) {
+        if matches!(self.connections, OpenConnections::Parallel(_)) {
             self.scaler.record_failure();
         }
         let mut cause = cause;

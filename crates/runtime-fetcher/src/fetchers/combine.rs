@@ -16,7 +16,7 @@ use crate::context::FetchContext;
 use crate::error::FetchError;
 use crate::hash_key::HashKey;
 use crate::invalid_reference::InvalidReference;
-use crate::reference::{Fetched, Fetcher, Reference};
+use crate::reference::{FetchStats, Fetcher, Reference};
 use crate::required_scopes::RequiredScopes;
 use crate::target::Target;
 
@@ -220,7 +220,7 @@ impl Reference for NamespacedReference {
         &self,
         context: &FetchContext,
         target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchStats, FetchError> {
         self.inner.fetch(context, target).await
     }
 }

@@ -17,7 +17,7 @@ use crate::error::FetchError;
 use crate::hash_key::HashKey;
 use crate::invalid_reference::InvalidReference;
 use crate::progress::ProgressMeter;
-use crate::reference::{Fetched, Reference};
+use crate::reference::{FetchStats, Reference};
 use crate::required_scopes::RequiredScopes;
 use crate::target::{Target, TargetError};
 
@@ -109,7 +109,7 @@ impl Reference for InlineReference {
         &self,
         context: &FetchContext,
         target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchStats, FetchError> {
         let (start, subject) = (Instant::now(), self.subject());
         let length = self.bytes.len() as u64;
         let interval = context.config().progress_interval;
@@ -119,7 +119,7 @@ impl Reference for InlineReference {
         stored.map_err(|source| FetchError::Target { subject, source })?;
         meter.add(length);
         meter.finish();
-        Ok(Fetched {
+        Ok(FetchStats {
             bytes: length,
             attempts: 0,
             elapsed: start.elapsed(),

@@ -16,7 +16,7 @@ pub(crate) struct BodyMetadata {
     pub(crate) validator: Option<String>,
     pub(crate) accepts_ranges: bool,
     /// The URL of the response, which the entity tag belongs to.
-    pub(crate) resource: Resource,
+    pub(crate) resource: ResourceUrl,
 }
 
 /// The URL of a response without its query.
@@ -24,7 +24,7 @@ pub(crate) struct BodyMetadata {
 /// An entity tag identifies bytes among those of one resource only: two mirrors may use one tag for different bytes. The
 /// query is left out because it differs between two signed URLs of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resource(Url);
+pub(crate) struct ResourceUrl(Url);
 
 /// A range of a body to request, with the properties that the whole body had in an earlier response.
 #[derive(Clone)]
@@ -37,10 +37,10 @@ pub(crate) struct RangeRequest {
     pub(crate) encoding: Encoding,
     /// The entity tag of the body.
     pub(crate) validator: String,
-    pub(crate) resource: Resource,
+    pub(crate) resource: ResourceUrl,
 }
 
-impl Resource {
+impl ResourceUrl {
     pub(crate) fn new(url: &Url) -> Self {
         let mut url = url.clone();
         url.set_query(None);
@@ -75,7 +75,7 @@ impl BodyMetadata {
             validator: strong_validator(headers),
             accepts_ranges: header(headers, ACCEPT_RANGES)
                 .is_some_and(|units| units.trim() == "bytes"),
-            resource: Resource::new(url),
+            resource: ResourceUrl::new(url),
         })
     }
 
@@ -95,7 +95,7 @@ impl BodyMetadata {
             encoding: Encoding::of(headers)?,
             validator: strong_validator(headers),
             accepts_ranges: true,
-            resource: Resource::new(url),
+            resource: ResourceUrl::new(url),
         };
         if range.start == requested.start
             && requested.end.is_none_or(|end| range.end <= end)

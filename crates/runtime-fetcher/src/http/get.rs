@@ -14,7 +14,7 @@ use url::Url;
 
 use super::body_metadata::{BodyMetadata, Encoding, RangeRequest};
 use super::client::HttpClient;
-use super::location::{Location, Trust};
+use super::location::{Location, LocationTrust};
 use super::redirect::redirect;
 use super::ssrf_guard::DeniedHost;
 use super::throughput_window::ThroughputWindow;
@@ -49,7 +49,7 @@ impl HttpClient {
             if next.origin() != url.origin() {
                 // The deployment vouches for its own URL only, not for redirects of the server there: an open
                 // redirect must not lead past the guard.
-                trust = Trust::Task;
+                trust = LocationTrust::Task;
             }
             url = next;
         }
@@ -59,12 +59,12 @@ impl HttpClient {
     async fn send(
         &self,
         url: &Url,
-        trust: Trust,
+        trust: LocationTrust,
         range: Option<&RangeRequest>,
     ) -> Result<Response, AttemptError> {
         let client = match (trust, self.config().addresses) {
-            (Trust::Deployment, _) | (_, AddressPolicy::Any) => self.unguarded(),
-            (Trust::Task, AddressPolicy::Guarded) => {
+            (LocationTrust::Deployment, _) | (_, AddressPolicy::Any) => self.unguarded(),
+            (LocationTrust::Task, AddressPolicy::Guarded) => {
                 self.guard().check_host(url.host())?;
                 self.guarded()
             }

@@ -7,14 +7,14 @@ use crate::hash::Hashes;
 /// A URL with the rules that apply to its request and the hashes that its bytes must have.
 pub(crate) struct Location {
     pub(crate) url: Url,
-    pub(crate) trust: Trust,
+    pub(crate) trust: LocationTrust,
     pub(crate) hashes: Hashes,
     pub(crate) follow_redirects: bool,
 }
 
 /// The origin of a location, which decides whether the SSRF guard applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
+pub(crate) enum LocationTrust {
     /// A task payload, or a redirect to another origin: the guard applies.
     Task,
     /// A service of the deployment: any address is allowed.

@@ -10,8 +10,8 @@ mod ssrf_guard;
 mod throughput_window;
 
 #[cfg(test)]
-pub(crate) use body_metadata::Resource;
+pub(crate) use body_metadata::ResourceUrl;
 pub(crate) use body_metadata::{BodyMetadata, Encoding, RangeRequest};
 pub use client::{HttpClient, HttpClientError};
 pub(crate) use get::BodyResponse;
-pub(crate) use location::{Location, Trust, redacted};
+pub(crate) use location::{Location, LocationTrust, redacted};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::file::{FileTarget, io_error};
 use crate::target::{Target, TargetError};
-use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, Unpacked, unpack_until};
+use crate::unpack::{ArchiveFormat, UnpackError, UnpackLimits, UnpackTotals, unpack_until};
 
 /// A target that unpacks an archive into a new folder when the archive is complete and verified.
 ///
@@ -41,7 +41,7 @@ pub struct DirectoryTarget {
     limits: UnpackLimits,
     /// Never committed, so that the archive itself does not appear at the path of the folder.
     archive: FileTarget,
-    unpacked: Option<Unpacked>,
+    unpacked: Option<UnpackTotals>,
 }
 
 impl DirectoryTarget {
@@ -77,7 +77,7 @@ impl DirectoryTarget {
 
     /// Returns the totals of the unpacked entries, after the commit.
     #[must_use]
-    pub fn unpacked(&self) -> Option<Unpacked> {
+    pub fn unpacked(&self) -> Option<UnpackTotals> {
         self.unpacked
     }
 }
@@ -135,7 +135,11 @@ struct Unpacking {
 }
 
 impl Unpacking {
-    fn run(self, archive: &mut std::fs::File, stop: &AtomicBool) -> Result<Unpacked, TargetError> {
+    fn run(
+        self,
+        archive: &mut std::fs::File,
+        stop: &AtomicBool,
+    ) -> Result<UnpackTotals, TargetError> {
         let error = |action| io_error(action, &self.path);
         let staging = StagingFolder::create_in(&self.parent)
             .map_err(error("create a temporary folder for"))?;

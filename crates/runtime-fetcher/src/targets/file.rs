@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::temp_file::TempFile;
 use crate::blocking_batches::BlockingBatches;
-use crate::blocking_pool::run_on_pool;
+use crate::short_file_jobs::run_on_pool;
 use crate::target::{Target, TargetError};
 
 /// A target that publishes a file when the bytes are complete and verified.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::entry_path::{entry_path, is_root, stays_inside};
 use super::error::{EntryRejection, UnpackError};
-use super::limits::{UnpackBudget, Unpacked};
+use super::limits::{UnpackBudget, UnpackTotals};
 
 /// A folder that is being filled with the entries of an archive.
 ///
@@ -126,7 +126,7 @@ impl<'a> FolderWriter<'a> {
     }
 
     /// Creates the symlinks and returns the totals.
-    pub(super) fn finish(mut self) -> Result<Unpacked, UnpackError> {
+    pub(super) fn finish(mut self) -> Result<UnpackTotals, UnpackError> {
         for Symlink { name, path, target } in std::mem::take(&mut self.symlinks) {
             if let Some(parent) = path.parent() {
                 // `create_dir` does not follow symlinks: a parent that is one is a conflict.

@@ -36,7 +36,7 @@ impl Default for UnpackLimits {
 /// The totals of an unpacked archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unpacked {
+pub struct UnpackTotals {
     /// The number of files, folders and links.
     pub entries: u64,
     /// The total size of all files in bytes.
@@ -57,7 +57,7 @@ pub(super) struct UnpackBudget<'a> {
     max_bytes_by_ratio: u64,
     name_bytes: u64,
     stop: &'a AtomicBool,
-    used: Unpacked,
+    used: UnpackTotals,
 }
 
 impl<'a> UnpackBudget<'a> {
@@ -69,7 +69,7 @@ impl<'a> UnpackBudget<'a> {
                 .max(MIN_RATIO_BYTES),
             name_bytes: 0,
             stop,
-            used: Unpacked::default(),
+            used: UnpackTotals::default(),
         }
     }
 
@@ -112,7 +112,7 @@ impl<'a> UnpackBudget<'a> {
         self.check_stop()
     }
 
-    pub(super) fn used(&self) -> Unpacked {
+    pub(super) fn used(&self) -> UnpackTotals {
         self.used
     }
 

@@ -11,7 +11,7 @@ mod zip;
 
 pub use error::{EntryRejection, UnpackError};
 pub use format::ArchiveFormat;
-pub use limits::{UnpackLimits, Unpacked};
+pub use limits::{UnpackLimits, UnpackTotals};
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -65,7 +65,7 @@ pub fn unpack(
     format: Option<ArchiveFormat>,
     folder: &Path,
     limits: &UnpackLimits,
-) -> Result<Unpacked, UnpackError> {
+) -> Result<UnpackTotals, UnpackError> {
     unpack_until(archive, format, folder, limits, &AtomicBool::new(false))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn unpack_until(
     folder: &Path,
     limits: &UnpackLimits,
     stop: &AtomicBool,
-) -> Result<Unpacked, UnpackError> {
+) -> Result<UnpackTotals, UnpackError> {
     let size = archive.seek(SeekFrom::End(0)).map_err(UnpackError::Read)?;
     let format = ArchiveFormat::detect(archive, format)?;
     archive.rewind().map_err(UnpackError::Read)?;

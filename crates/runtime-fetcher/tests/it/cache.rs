@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join, join_all};
-use runtime_caching::Lookup;
+use runtime_caching::LookupOutcome;
 use runtime_core::{ExceptionReason, ScopeSet, Services, TaskError, error_chain};
 use runtime_fetcher::{
     CachedInput, FetchCache, FetchCacheError, FetchContext, FetchStage, HttpClient, InputLayout,
@@ -67,7 +67,7 @@ async fn concurrent_requests_share_one_fetch() {
     }
     assert_eq!(server.requests().len(), 1);
     let again = require(&cache, url(&server)).await.expect("fetch succeeds");
-    assert_eq!(again.lookup(), Lookup::Hit);
+    assert_eq!(again.lookup(), LookupOutcome::Hit);
     assert_eq!(cache.len(), 1);
 }
 
@@ -80,7 +80,7 @@ async fn inputs_survive_a_restart() {
     let cache = open(root.path()).await;
     let input = require(&cache, url(&server)).await.expect("fetch succeeds");
     check_content(&input);
-    assert_eq!(input.lookup(), Lookup::Hit);
+    assert_eq!(input.lookup(), LookupOutcome::Hit);
     assert_eq!(server.requests().len(), 1);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_core::{ApiError, ExceptionReason, ServiceError};
 use runtime_fetcher::{
-    AttemptError, FetchContext, FetchError, Fetched, HashKey, InputLayout, Reference,
+    AttemptError, FetchContext, FetchError, FetchStats, HashKey, InputLayout, Reference,
     RequiredScopes, Target,
 };
 use serde_json::json;
@@ -40,7 +40,7 @@ impl Reference for Artifact {
         &self,
         context: &FetchContext,
         target: &mut dyn Target,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchStats, FetchError> {
         let Some((status, ended)) = &self.rejected else {
             return self.content.fetch(context, target).await;
         };

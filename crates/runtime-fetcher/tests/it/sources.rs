@@ -1,7 +1,7 @@
 //! Concurrent requests for the same bytes from different servers.
 
 use futures_util::future::join;
-use runtime_caching::Lookup;
+use runtime_caching::LookupOutcome;
 use runtime_core::error_chain;
 use runtime_fetcher::FetchCacheError;
 use serde_json::{Value, json};
@@ -54,7 +54,10 @@ async fn joined_task_with_a_bad_url_gets_its_own_error() {
     assert!(text.contains(&bad.url("/bad")), "{text}");
     // Once the bytes are in the cache, no server is asked.
     let third = require(&cache, with_hash(&bad, "/bad")).await;
-    assert_eq!(third.expect("bytes are cached").lookup(), Lookup::Hit);
+    assert_eq!(
+        third.expect("bytes are cached").lookup(),
+        LookupOutcome::Hit
+    );
 }
 
 #[tokio::test]
@@ -74,7 +77,10 @@ async fn stalling_server_delays_only_its_own_task() {
     assert_eq!(cache.len(), 2, "the stalling fetch and the input");
     drop(waiting);
     let input = require(&cache, with_hash(&slow, "/slow")).await;
-    assert_eq!(input.expect("bytes are cached").lookup(), Lookup::Hit);
+    assert_eq!(
+        input.expect("bytes are cached").lookup(),
+        LookupOutcome::Hit
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::GcConfig;
 use crate::report::CollectionReport;
-use crate::rule::Rule;
+use crate::rule::LimitRule;
 use crate::shared::SharedRegistry;
 use crate::stats::{Stats, SystemStats};
 
@@ -19,7 +19,7 @@ pub(super) struct Collector {
     pub(super) stats_source: Box<dyn SystemStats>,
     pub(super) listener: Option<Listener>,
     /// The shortages and skipped rules of the last report, so that a full disk is logged once.
-    pub(super) last_problems: Mutex<Vec<Rule>>,
+    pub(super) last_problems: Mutex<Vec<LimitRule>>,
     /// The running disposals, which continue when their collection is dropped.
     pub(super) disposals: Mutex<JoinSet<()>>,
     decision: Mutex<()>,

@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 
 use super::core::Collector;
-use crate::policy::{Evaluation, Shortfall};
+use crate::policy::{Evaluation, EvictionDemand};
 use crate::registry::{
-    ClassTotals, Entry, EvictionFilter, FootprintSum, Frees, Registry, Selection,
+    ClassTotals, Entry, EvictionFilter, FootprintSum, FreedSpace, Registry, Selection,
 };
-use crate::rule::{EvictionReason, Rule};
+use crate::rule::{EvictionReason, LimitRule};
 use crate::shared::SharedRegistry;
 use crate::stats::Stats;
 
@@ -32,7 +32,7 @@ pub(super) struct Collection {
     /// once per collection.
     pub(super) started: Instant,
     /// Rules whose trigger was exceeded, so that the collection continues to their target.
-    active: Vec<Rule>,
+    active: Vec<LimitRule>,
 }
 
 impl Collection {
@@ -44,7 +44,7 @@ impl Collection {
         }
     }
 
-    fn activate(&mut self, rules: impl Iterator<Item = Rule>) {
+    fn activate(&mut self, rules: impl Iterator<Item = LimitRule>) {
         for rule in rules {
             if !self.active.contains(&rule) {
                 self.active.push(rule);
@@ -123,14 +123,14 @@ impl<'a> DecisionBuilder<'a> {
     fn take_everything(&mut self) {
         let filter = EvictionFilter {
             class: None,
-            frees: Frees::Anything,
+            frees: FreedSpace::Anything,
             last_used_before: None,
         };
         let select = |registry: &mut Registry, budget: &mut _| registry.select(&filter, budget);
         self.take(select, Some(EvictionReason::Everything), |_| false);
     }
 
-    fn meet(&mut self, shortfall: &Shortfall) {
+    fn meet(&mut self, shortfall: &EvictionDemand) {
         let filter = shortfall.filter();
         let max_unknown = self.shared.config.max_parallel_disposals.max(1) as u64;
         let select = |registry: &mut Registry, budget: &mut _| registry.select(&filter, budget);

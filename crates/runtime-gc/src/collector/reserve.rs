@@ -5,15 +5,15 @@ use tokio::time::Instant;
 use super::core::Collector;
 use crate::policy::PolicyInput;
 use crate::registry::{Entry, EntryState, FootprintSum};
-use crate::report::Shortage;
+use crate::report::ExceededLimit;
 use crate::reservation::{Reservation, ReserveError};
-use crate::rule::{Limit, Rule};
+use crate::rule::{LimitKind, LimitRule};
 use crate::stats::Stats;
 
 /// The rule that reserved bytes are added to.
-const FREE_DISK: Rule = Rule {
+const FREE_DISK: LimitRule = LimitRule {
     class: None,
-    limit: Limit::FreeDisk,
+    limit: LimitKind::FreeDisk,
 };
 
 impl Collector {
@@ -75,7 +75,7 @@ impl Collector {
     ) -> ReserveError {
         ReserveError {
             bytes,
-            shortage: Shortage {
+            shortage: ExceededLimit {
                 rule: FREE_DISK,
                 missing,
             },

@@ -10,7 +10,7 @@ use super::core::Collector;
 use super::decide::{Collection, Decision, Purpose};
 use super::dispose::Disposal;
 use crate::report::CollectionReport;
-use crate::rule::Rule;
+use crate::rule::LimitRule;
 
 impl Collector {
     pub(super) async fn collect(&self) -> CollectionReport {
@@ -104,7 +104,7 @@ impl Collector {
     }
 }
 
-fn problems(report: &CollectionReport) -> impl Iterator<Item = Rule> {
+fn problems(report: &CollectionReport) -> impl Iterator<Item = LimitRule> {
     let shortages = report.shortages.iter().map(|it| it.rule);
     shortages.chain(report.skipped.iter().map(|it| it.rule))
 }

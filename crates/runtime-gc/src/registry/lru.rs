@@ -31,14 +31,14 @@ pub(crate) struct EvictionFilter {
     /// Only this class.
     pub(crate) class: Option<CostClass>,
     /// Only resources that occupy this kind of space.
-    pub(crate) frees: Frees,
+    pub(crate) frees: FreedSpace,
     /// Only resources last used before this time.
     pub(crate) last_used_before: Option<MonotonicNanos>,
 }
 
 /// The space that an eviction must free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Frees {
+pub(crate) enum FreedSpace {
     Anything,
     Disk,
     /// Disk space of known size.
@@ -72,10 +72,10 @@ impl EvictionFilter {
     /// Returns whether a resource of this bucket, last used at this time, is selected.
     pub(crate) fn matches(&self, key: &BucketKey, last_used: MonotonicNanos) -> bool {
         let frees = match self.frees {
-            Frees::Anything => true,
-            Frees::Disk => key.disk != SizeKind::None,
-            Frees::KnownDisk => key.disk == SizeKind::Known,
-            Frees::Memory => key.memory != SizeKind::None,
+            FreedSpace::Anything => true,
+            FreedSpace::Disk => key.disk != SizeKind::None,
+            FreedSpace::KnownDisk => key.disk == SizeKind::Known,
+            FreedSpace::Memory => key.memory != SizeKind::None,
         };
         frees
             && self.class.is_none_or(|class| class == key.class)

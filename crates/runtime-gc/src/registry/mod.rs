@@ -7,7 +7,7 @@ mod table;
 mod totals;
 
 pub(crate) use entry::{Entry, EntryState};
-pub(crate) use lru::{BucketKey, EvictionFilter, Frees};
+pub(crate) use lru::{BucketKey, EvictionFilter, FreedSpace};
 pub(crate) use select::Selection;
 pub(crate) use table::Registry;
 pub(crate) use totals::{ClassTotals, FootprintSum, SizeSum, Totals};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::{Behaviour, Machine};
 use runtime_gc::{
-    Amount, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig, InUse, Limit, Size,
-    Threshold,
+    Amount, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig, InUse, LimitKind,
+    Size, Threshold,
 };
 
 fn min_free_disk(trigger: u64, target: u64) -> GcConfig {
@@ -49,7 +49,7 @@ async fn collection_continues_to_the_target() {
     assert_eq!(report.freed_disk(), 300);
     assert!(report.can_claim());
     let reason = report.freed[0].reason;
-    assert!(matches!(reason, EvictionReason::Rule(rule) if rule.limit == Limit::FreeDisk));
+    assert!(matches!(reason, EvictionReason::Rule(rule) if rule.limit == LimitKind::FreeDisk));
     assert_eq!(
         machine.reads(),
         2,

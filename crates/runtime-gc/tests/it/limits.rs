@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{Machine, TOTAL};
 use runtime_gc::{
     Amount, CollectionReport, CostClass, EvictionReason, Footprint, GarbageCollector, GcConfig,
-    GcLimits, InUse, Limit, Rule, Size, Threshold,
+    GcLimits, InUse, LimitKind, LimitRule, Size, Threshold,
 };
 
 fn limits(set: impl FnOnce(&mut GcLimits)) -> GcConfig {
@@ -24,9 +24,9 @@ fn fill(machine: &Machine, collector: &GarbageCollector, count: u64, footprint: 
     }
 }
 
-fn reasons(report: &CollectionReport) -> Vec<Limit> {
+fn reasons(report: &CollectionReport) -> Vec<LimitKind> {
     let limit = |reason| match reason {
-        EvictionReason::Rule(Rule { limit, .. }) => limit,
+        EvictionReason::Rule(LimitRule { limit, .. }) => limit,
         other => panic!("{other}"),
     };
     report.freed.iter().map(|it| limit(it.reason)).collect()
@@ -68,7 +68,10 @@ async fn low_inodes_evict_resources_on_disk() {
     );
     let report = collector.collect().await;
     assert_eq!(machine.order(), ["0", "1"]);
-    assert_eq!(reasons(&report), [Limit::FreeInodes, Limit::FreeInodes]);
+    assert_eq!(
+        reasons(&report),
+        [LimitKind::FreeInodes, LimitKind::FreeInodes]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +110,7 @@ async fn stall_evicts_one_batch_per_collection() {
     let collector = GarbageCollector::new(config, machine.clone());
     fill(&machine, &collector, 10, Footprint::memory(Size::Unknown));
     let report = collector.collect().await;
-    assert_eq!(reasons(&report), [Limit::MemoryStall; 2]);
+    assert_eq!(reasons(&report), [LimitKind::MemoryStall; 2]);
     assert_eq!(
         collector.collect().await.freed.len(),
         2,
@@ -129,7 +132,7 @@ async fn total_size_is_reduced_to_its_target() {
     fill(&machine, &collector, 1, bytes(100));
     let report = collector.collect().await;
     assert_eq!((report.freed.len(), collector.tracker().count()), (3, 2));
-    assert_eq!(reasons(&report), [Limit::TotalSize; 3]);
+    assert_eq!(reasons(&report), [LimitKind::TotalSize; 3]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +175,7 @@ async fn max_age_evicts_only_old_resources() {
     let report = collector.collect().await;
     assert_eq!(
         (machine.order(), reasons(&report)),
-        (vec!["old".to_owned()], vec![Limit::Age])
+        (vec!["old".to_owned()], vec![LimitKind::Age])
     );
     tokio::time::advance(Duration::from_secs(31)).await;
     collector.collect().await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Behaviour, Machine};
-use runtime_gc::{Amount, Footprint, GarbageCollector, GcConfig, InUse, Limit, Size, Threshold};
+use runtime_gc::{
+    Amount, Footprint, GarbageCollector, GcConfig, InUse, LimitKind, Size, Threshold,
+};
 
 fn collector(machine: &Machine, minimum: u64) -> GarbageCollector {
     let mut config = GcConfig::default();
@@ -90,7 +92,7 @@ async fn error_lists_the_obstacles() {
         (error.in_use, error.quarantined, error.shortage.missing),
         (1, 1, 100)
     );
-    assert_eq!(error.shortage.rule.limit, Limit::FreeDisk);
+    assert_eq!(error.shortage.rule.limit, LimitKind::FreeDisk);
     assert!(error.is_transient());
     assert_eq!(
         error.to_string(),

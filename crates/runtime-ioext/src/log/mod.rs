@@ -56,7 +56,6 @@ mod backing;
 mod buffer_limits;
 mod disk_read;
 mod error;
-mod flush;
 mod limit;
 mod lines;
 mod queued_flush;
@@ -67,6 +66,7 @@ mod shared;
 mod sink;
 mod state;
 mod wakers;
+mod write_out;
 mod writer;
 
 #[cfg(all(test, runtime_loom))]

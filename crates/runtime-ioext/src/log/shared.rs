@@ -308,7 +308,7 @@ impl SharedLog {
         // write belong to the next flush.
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
-        let (written, result) = super::flush::write_out(&*self.backing, &pending, start);
+        let (written, result) = super::write_out::write_out(&*self.backing, &pending, start);
         // Before the lock: releasing the last reference frees up to 4 MiB, which readers need not
         // wait for.
         drop(pending);

@@ -88,7 +88,7 @@ impl PluginTest {
             payload.insert("steps".to_owned(), json!(steps));
         }
         let task = TestTask::new(payload).with_services(Services {
-            uploader: Arc::new(AcceptedUploads),
+            uploader: Arc::new(AcceptAllUploader),
             ..Services::disconnected()
         });
         let run = TaskRun::new(task.context().clone(), self.environment.clone());
@@ -171,10 +171,10 @@ impl PluginTask {
 
 /// Accepts all artifacts.
 #[derive(Debug)]
-struct AcceptedUploads;
+struct AcceptAllUploader;
 
 #[async_trait]
-impl ArtifactUploader for AcceptedUploads {
+impl ArtifactUploader for AcceptAllUploader {
     async fn upload(&self, _: &Run, _: Timestamp, _: &Artifact) -> Result<Uploaded, UploadError> {
         Ok(Uploaded::default())
     }

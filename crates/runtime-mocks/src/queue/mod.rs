@@ -16,7 +16,7 @@ use runtime_core::queue::{
 use runtime_core::{ApiError, CredentialsWatch, ExceptionReason, Services};
 use tokio::sync::oneshot;
 
-pub use self::upload::{ExpectedUpload, ReceivedUpload};
+pub use self::upload::{ReceivedUpload, UploadReceiver};
 
 use self::script::Script;
 use self::upload::UploadExpectation;
@@ -139,27 +139,27 @@ impl MockQueue {
     }
 
     /// Expects the upload of an s3 artifact.
-    pub fn expect_s3_artifact(&self, name: &str) -> ExpectedUpload {
+    pub fn expect_s3_artifact(&self, name: &str) -> UploadReceiver {
         self.expect_upload("s3", name)
     }
 
     /// Expects the upload of an object artifact.
-    pub fn expect_object_artifact(&self, name: &str) -> ExpectedUpload {
+    pub fn expect_object_artifact(&self, name: &str) -> UploadReceiver {
         self.expect_upload("object", name)
     }
 
     /// Expects the declaration of a reference.
-    pub fn expect_redirect_artifact(&self, name: &str) -> ExpectedUpload {
+    pub fn expect_redirect_artifact(&self, name: &str) -> UploadReceiver {
         self.expect_upload("reference", name)
     }
 
     /// Expects the declaration of a link.
-    pub fn expect_link_artifact(&self, name: &str) -> ExpectedUpload {
+    pub fn expect_link_artifact(&self, name: &str) -> UploadReceiver {
         self.expect_upload("link", name)
     }
 
     /// Expects the declaration of an error.
-    pub fn expect_error_artifact(&self, name: &str) -> ExpectedUpload {
+    pub fn expect_error_artifact(&self, name: &str) -> UploadReceiver {
         self.expect_upload("error", name)
     }
 
@@ -169,11 +169,11 @@ impl MockQueue {
             .expect("upload", Some(name), Err::<UploadExpectation, _>(error));
     }
 
-    fn expect_upload(&self, kind: &'static str, name: &str) -> ExpectedUpload {
+    fn expect_upload(&self, kind: &'static str, name: &str) -> UploadReceiver {
         let (sender, receiver) = oneshot::channel();
         let result: Result<_, UploadError> = Ok(UploadExpectation { kind, sender });
         self.script.expect("upload", Some(name), result);
-        ExpectedUpload {
+        UploadReceiver {
             name: name.to_owned(),
             receiver,
         }

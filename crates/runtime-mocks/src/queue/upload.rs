@@ -3,7 +3,7 @@
 use runtime_core::artifact::{Artifact, ArtifactBody, Uploaded};
 use tokio::sync::oneshot;
 
-/// The expected kind of an upload, and the channel to its [`ExpectedUpload`].
+/// The expected kind of an upload, and the channel to its [`UploadReceiver`].
 pub(super) struct UploadExpectation {
     /// The storage type.
     pub(super) kind: &'static str,
@@ -13,7 +13,7 @@ pub(super) struct UploadExpectation {
 /// A handle to an expected upload.
 #[derive(Debug)]
 #[must_use = "the upload is expected even if the handle is not used"]
-pub struct ExpectedUpload {
+pub struct UploadReceiver {
     pub(super) name: String,
     pub(super) receiver: oneshot::Receiver<ReceivedUpload>,
 }
@@ -28,7 +28,7 @@ pub struct ReceivedUpload {
     pub bytes: Vec<u8>,
 }
 
-impl ExpectedUpload {
+impl UploadReceiver {
     /// Waits for the upload.
     ///
     /// # Panics

@@ -21,7 +21,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
-use crate::push::{PushClient, PushError, PushFailure, PushFailureKind, parse_url};
+use crate::push::{PushClient, PushFailure, PushFailureKind, StartPushError, parse_url};
 use crate::trace_queue::TraceQueue;
 
 /// The configuration of pushes to an OpenTelemetry collector.
@@ -91,7 +91,7 @@ pub struct OtlpPush {
 ///
 /// # Errors
 ///
-/// [`PushError::Address`] for an invalid endpoint, [`PushError::Header`] for an invalid header.
+/// [`StartPushError::Address`] for an invalid endpoint, [`StartPushError::Header`] for an invalid header.
 ///
 /// # Panics
 ///
@@ -101,7 +101,7 @@ pub fn push_to_otlp(
     metrics: Metrics,
     traces: TraceQueue,
     tags: &BTreeMap<String, String>,
-) -> Result<OtlpPush, PushError> {
+) -> Result<OtlpPush, StartPushError> {
     let endpoint = config.endpoint.trim_end_matches('/');
     let url = |path| parse_url("OTLP endpoint", &format!("{endpoint}/v1/{path}"));
     let mut resource = tags.clone();
@@ -123,11 +123,11 @@ pub fn push_to_otlp(
     Ok(OtlpPush { stopping, task })
 }
 
-fn headers(config: &BTreeMap<String, Secret>) -> Result<HeaderMap, PushError> {
+fn headers(config: &BTreeMap<String, Secret>) -> Result<HeaderMap, StartPushError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, secret) in config {
-        let invalid = || PushError::Header { name: name.clone() };
+        let invalid = || StartPushError::Header { name: name.clone() };
         let key = HeaderName::try_from(name).map_err(|_| invalid())?;
         let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| invalid())?;
         // Excluded from `Debug` output and from the header compression table.

@@ -18,7 +18,7 @@ pub use self::dsn::{Dsn, DsnSource};
 use self::envelope::envelope;
 use crate::failure_log::FailureLog;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
-use crate::push::{PushClient, PushError, PushFailure, PushFailureKind, USER_AGENT};
+use crate::push::{PushClient, PushFailure, PushFailureKind, StartPushError, USER_AGENT};
 
 /// A DSN is renewed when it expires within this time.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(10);
@@ -68,7 +68,7 @@ impl Default for SentryConfig {
 ///
 /// # Errors
 ///
-/// [`PushError::NoDsn`] without a DSN and a source, [`PushError::Address`] for an invalid DSN.
+/// [`StartPushError::NoDsn`] without a DSN and a source, [`StartPushError::Address`] for an invalid DSN.
 ///
 /// # Panics
 ///
@@ -77,10 +77,10 @@ pub fn report_to_sentry(
     config: &SentryConfig,
     source: Option<Arc<dyn DsnSource>>,
     clock: Arc<dyn Clock>,
-) -> Result<IncidentQueue, PushError> {
+) -> Result<IncidentQueue, StartPushError> {
     let dsn = match &config.dsn {
         Some(dsn) => Some(ParsedDsn::parse(dsn, None)?),
-        None if source.is_none() => return Err(PushError::NoDsn),
+        None if source.is_none() => return Err(StartPushError::NoDsn),
         None => None,
     };
     let transport = SentryTransport {
@@ -110,9 +110,9 @@ struct ParsedDsn {
 }
 
 impl ParsedDsn {
-    fn parse(dsn: &Secret, expires: Option<Timestamp>) -> Result<Self, PushError> {
+    fn parse(dsn: &Secret, expires: Option<Timestamp>) -> Result<Self, StartPushError> {
         let dsn = dsn.expose().parse();
-        let dsn = dsn.map_err(|_| PushError::Address { what: "Sentry DSN" })?;
+        let dsn = dsn.map_err(|_| StartPushError::Address { what: "Sentry DSN" })?;
         Ok(Self { dsn, expires })
     }
 
@@ -185,6 +185,6 @@ impl SentryTransport {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.dsn.as_ref().ok_or(PushError::NoDsn)?)
+        Ok(self.dsn.as_ref().ok_or(StartPushError::NoDsn)?)
     }
 }

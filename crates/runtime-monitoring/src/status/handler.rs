@@ -15,7 +15,7 @@ use serde_json::json;
 use super::html::{self, PageContent, RunningTaskView};
 use super::log_excerpt::LogExcerpt;
 use super::overview::{FinishedTask, RunningTask};
-use super::page::{StatusPage, StatusProbes};
+use super::page::{MonitoringPaths, StatusPage};
 use crate::fields::redacted;
 use crate::metrics::OPENMETRICS_CONTENT_TYPE;
 
@@ -61,7 +61,7 @@ impl Handler for StatusPage {
 }
 
 #[async_trait]
-impl Handler for StatusProbes {
+impl Handler for MonitoringPaths {
     async fn handle(&self, request: Request) -> Response {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let response = is_read.then(|| self.0.probe(request.uri().path()));

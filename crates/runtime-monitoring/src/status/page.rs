@@ -106,7 +106,7 @@ impl StatusPage {
     /// tasks on the same machine cannot guess.
     #[must_use]
     pub fn to_probe_handler(&self) -> Arc<dyn Handler> {
-        Arc::new(StatusProbes(self.clone()))
+        Arc::new(MonitoringPaths(self.clone()))
     }
 
     /// Returns the handler to attach to a web hook server.
@@ -118,7 +118,7 @@ impl StatusPage {
 
 /// The paths of a status page that monitoring systems request.
 #[derive(Debug)]
-pub(super) struct StatusProbes(pub(super) StatusPage);
+pub(super) struct MonitoringPaths(pub(super) StatusPage);
 
 impl fmt::Debug for StatusPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
 use runtime_core::Secret;
 use runtime_monitoring::{
-    LoggingMonitor, Metrics, OtlpConfig, OtlpPush, PushError, TraceQueue, push_to_otlp,
+    LoggingMonitor, Metrics, OtlpConfig, OtlpPush, StartPushError, TraceQueue, push_to_otlp,
 };
 
 use crate::service::{Received, Service};
@@ -51,7 +51,7 @@ fn start(
     config: &OtlpConfig,
     metrics: Metrics,
     tags: &BTreeMap<String, String>,
-) -> Result<OtlpPush, PushError> {
+) -> Result<OtlpPush, StartPushError> {
     let traces = TraceQueue::new(&metrics);
     push_to_otlp(config, metrics, traces, tags)
 }
@@ -134,11 +134,11 @@ async fn next_push_includes_values_of_a_failed_one() {
 async fn invalid_configuration_is_rejected() {
     let start = |config: &OtlpConfig| start(config, Metrics::new(), &BTreeMap::new()).map(drop);
     let error = start(&OtlpConfig::new("collector:4318")).expect_err("no URL");
-    assert!(matches!(error, PushError::Address { .. }), "{error}");
+    assert!(matches!(error, StartPushError::Address { .. }), "{error}");
     let mut config = OtlpConfig::new("http://127.0.0.1:1");
     let secret = Secret::new("hunter2\n");
     config.headers.insert("authorization".to_owned(), secret);
     let error = start(&config).expect_err("no header");
-    assert!(matches!(error, PushError::Header { .. }), "{error}");
+    assert!(matches!(error, StartPushError::Header { .. }), "{error}");
     assert!(!error.to_string().contains("hunter2"));
 }

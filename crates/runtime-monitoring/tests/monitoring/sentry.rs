@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use runtime_core::clock::Clock;
 use runtime_core::{BoxError, Monitor, Secret, Timestamp};
 use runtime_monitoring::{
-    Dsn, DsnSource, IncidentQueue, LoggingMonitor, PushError, Reporters, SentryConfig,
+    Dsn, DsnSource, IncidentQueue, LoggingMonitor, Reporters, SentryConfig, StartPushError,
     report_to_sentry,
 };
 use sentry_core::Envelope;
@@ -198,7 +198,7 @@ async fn invalid_dsn_is_rejected_without_revealing_it() {
     let clock: Arc<dyn Clock> = Arc::new(HandClock::new());
     let error = report_to_sentry(&SentryConfig::default(), None, Arc::clone(&clock));
     let error = error.map(drop).expect_err("there is no DSN");
-    assert!(matches!(error, PushError::NoDsn), "{error}");
+    assert!(matches!(error, StartPushError::NoDsn), "{error}");
     let config = SentryConfig {
         dsn: Some(Secret::new("http://hunter2")),
         ..SentryConfig::default()

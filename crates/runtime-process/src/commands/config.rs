@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::{CommandsEngine, Programs};
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 
 /// The maximum size of a schema file in bytes.
 const MAX_SCHEMA_BYTES: u64 = 1 << 20;
@@ -46,7 +46,7 @@ pub struct CommandsConfig {
     #[serde(with = "DurationText")]
     pub cleanup_timeout: Duration,
     /// The thresholds of the machine's memory at which the worker ends `run`. The other programs are not ended.
-    pub abort_on_high_memory: HighMemory,
+    pub abort_on_high_memory: HighMemoryPolicy,
 }
 
 impl Default for CommandsConfig {
@@ -62,7 +62,7 @@ impl Default for CommandsConfig {
             payload_schema_file: None,
             terminate_timeout: Duration::from_secs(5),
             cleanup_timeout: Duration::from_secs(60),
-            abort_on_high_memory: HighMemory::default(),
+            abort_on_high_memory: HighMemoryPolicy::default(),
         }
     }
 }

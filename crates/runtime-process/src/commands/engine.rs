@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::sandbox::{CommandsSandbox, Stages};
 use crate::engine::ProcessEngine;
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 use crate::kill_sequence::KillSequence;
 use crate::sandbox_builder::ProcessSandboxBuilder;
 
@@ -73,7 +73,7 @@ impl CommandsEngine {
         schema: Value,
         env: &BTreeMap<String, String>,
         terminate_timeout: Duration,
-        high_memory: HighMemory,
+        high_memory: HighMemoryPolicy,
     ) -> Self {
         let sequence = KillSequence::new(Duration::ZERO, terminate_timeout);
         let processes = ProcessEngine::new()

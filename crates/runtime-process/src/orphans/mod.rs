@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::marks::{CommandMark, CommandState, LiveOwners, MarkOwner};
+use crate::marks::{CommandMark, CommandState, LiveWorkers, OwningWorker};
 use crate::orphan_search::{
-    Candidate, KilledOrphans, Search, Variable, children_except_leaders, own_children, own_pid, raw,
+    KilledOrphans, OrphanCandidate, OrphanSearch, TaskVariable, children_except_leaders,
+    own_children, own_pid, raw,
 };
 use crate::proc::{self, ProcessKey};
 
@@ -50,24 +51,24 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 /// no task of this engine, and are confirmed immediately.
 #[derive(Debug)]
 pub(crate) struct OrphanScanner {
-    owner: MarkOwner,
+    owner: OwningWorker,
     /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
     own_limit: Option<u64>,
     /// `None` before the first scan.
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<LastScan>>,
 }
 
 /// The result of a scan of all processes.
 #[derive(Clone, Debug)]
-struct Known {
+struct LastScan {
     /// The time of the scan.
     time: Instant,
     /// Processes that the next scan need not read.
-    classes: Arc<BTreeMap<ProcessKey, Class>>,
+    classes: Arc<BTreeMap<ProcessKey, ProcessClass>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Class {
+enum ProcessClass {
     /// Scans have found no mark since this time.
     SuspectedSince {
         first: Instant,
@@ -80,7 +81,7 @@ enum Class {
     Member(u64),
 }
 
-impl Class {
+impl ProcessClass {
     /// Returns the class of a process without a mark after a scan at `now`.
     fn after_scan(previous: Option<Self>, now: Instant, is_readable: bool) -> Self {
         match previous {
@@ -107,7 +108,7 @@ impl Class {
 
 impl OrphanScanner {
     /// Creates a scanner and makes its first scan. `adopts` is whether this process is the parent of orphans.
-    pub(crate) fn new(owner: MarkOwner, adopts: bool) -> Self {
+    pub(crate) fn new(owner: OwningWorker, adopts: bool) -> Self {
         let scanner = Self {
             owner,
             own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
@@ -117,7 +118,7 @@ impl OrphanScanner {
         scanner
     }
 
-    pub(crate) fn owner(&self) -> &MarkOwner {
+    pub(crate) fn owner(&self) -> &OwningWorker {
         &self.owner
     }
 
@@ -125,7 +126,7 @@ impl OrphanScanner {
     /// ended, for at most about five seconds.
     pub(crate) fn kill_command(&self, mark: &CommandMark, leader: Pid) -> KilledOrphans {
         let leader = raw(leader);
-        let is_marked = |process: &Candidate| {
+        let is_marked = |process: &OrphanCandidate| {
             process.number == Some(mark.number)
                 || process.variable.value() == Some(mark.variable.as_encoded_bytes())
                 || self.is_hidden(process)
@@ -136,7 +137,7 @@ impl OrphanScanner {
             number == mark.number
                 || is_unknown && (self.owner.owns(number) || self.is_lowered(number))
         };
-        let search = Search {
+        let search = OrphanSearch {
             leader: Some(leader),
             number: Some(mark.number),
             is_marked: &is_marked,
@@ -169,14 +170,14 @@ impl OrphanScanner {
 
     /// Returns whether a process belongs to a command of this worker that has ended: the sandbox of the command was
     /// dropped, or the search did not end the process in time.
-    fn is_stale(&self, process: &Candidate) -> bool {
+    fn is_stale(&self, process: &OrphanCandidate) -> bool {
         process.number.is_some_and(|number| {
             self.owner.owns(number) && CommandMark::state(number) == CommandState::Unknown
         })
     }
 
     /// Returns whether a process is an adopted orphan that has lowered its limit to hide its mark.
-    fn is_hidden(&self, process: &Candidate) -> bool {
+    fn is_hidden(&self, process: &OrphanCandidate) -> bool {
         let is_hidden = |number| {
             // The commands of all engines of this process are its children.
             CommandMark::state(number) == CommandState::Unknown && self.is_lowered(number)
@@ -193,13 +194,13 @@ impl OrphanScanner {
     /// `since` is the first process of a command that started a moment ago. Only processes that started later are then
     /// listed, since all other processes of the command did. The end of a short task therefore costs no more on a
     /// machine with many processes.
-    fn scan(&self, command: Option<u64>, since: Option<i32>) -> Vec<Candidate> {
+    fn scan(&self, command: Option<u64>, since: Option<i32>) -> Vec<OrphanCandidate> {
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
         let before = self.known.lock().clone();
         let is_first = before.is_none();
         let now = Instant::now();
-        let is_recent = |known: &Known| now.duration_since(known.time) < FULL_SCAN_INTERVAL;
+        let is_recent = |known: &LastScan| now.duration_since(known.time) < FULL_SCAN_INTERVAL;
         let since = since.filter(|_| before.as_ref().is_some_and(is_recent));
         let later = since.and_then(proc::process_keys_since);
         let is_complete = later.is_none();
@@ -214,23 +215,23 @@ impl OrphanScanner {
         for key in keys.into_iter().filter(|key| !skipped.contains(&key.pid)) {
             let previous = before.get(&key).copied();
             let is_skipped = match previous {
-                Some(Class::NonTask) => !children.contains(&key.pid),
-                Some(Class::Member(number)) => {
+                Some(ProcessClass::NonTask) => !children.contains(&key.pid),
+                Some(ProcessClass::Member(number)) => {
                     Some(number) != command && CommandMark::state(number) != CommandState::Unknown
                 }
-                Some(Class::SuspectedSince { .. }) | None => false,
+                Some(ProcessClass::SuspectedSince { .. }) | None => false,
             };
             if let Some(class) = previous.filter(|_| is_skipped) {
                 classes.insert(key, class);
                 continue;
             }
-            let tries_variables = Class::tries_variables(previous, now);
-            let Some(process) = Candidate::read(key.pid, tries_variables) else {
+            let tries_variables = ProcessClass::tries_variables(previous, now);
+            let Some(process) = OrphanCandidate::read(key.pid, tries_variables) else {
                 continue;
             };
             match self.class_of(&process, previous, now) {
-                Some(Class::SuspectedSince { .. }) if is_first => {
-                    classes.insert(key, Class::NonTask);
+                Some(ProcessClass::SuspectedSince { .. }) if is_first => {
+                    classes.insert(key, ProcessClass::NonTask);
                 }
                 Some(class) => {
                     classes.insert(key, class);
@@ -241,7 +242,7 @@ impl OrphanScanner {
         }
         if is_complete {
             let classes = Arc::new(classes);
-            *self.known.lock() = Some(Known { time: now, classes });
+            *self.known.lock() = Some(LastScan { time: now, classes });
         }
         candidates
     }
@@ -249,35 +250,35 @@ impl OrphanScanner {
     /// Returns the knowledge about a process that was read at `now`; `None` if the next scan has to read it again.
     fn class_of(
         &self,
-        process: &Candidate,
-        previous: Option<Class>,
+        process: &OrphanCandidate,
+        previous: Option<ProcessClass>,
         now: Instant,
-    ) -> Option<Class> {
+    ) -> Option<ProcessClass> {
         let owned = process.number.filter(|number| self.owner.owns(*number));
         if let Some(number) = owned {
             // Only a process of the command can be in its session, whatever number it has set itself.
             let session = CommandState::Running(process.stat.session);
-            return (CommandMark::state(number) == session).then_some(Class::Member(number));
+            return (CommandMark::state(number) == session).then_some(ProcessClass::Member(number));
         }
         match &process.variable {
-            Variable::Value(_) => None,
-            _ if process.stat.is_kernel_thread => Some(Class::NonTask),
-            Variable::Missing => Some(Class::after_scan(previous, now, true)),
-            Variable::Unreadable => Some(Class::after_scan(previous, now, false)),
+            TaskVariable::Value(_) => None,
+            _ if process.stat.is_kernel_thread => Some(ProcessClass::NonTask),
+            TaskVariable::Missing => Some(ProcessClass::after_scan(previous, now, true)),
+            TaskVariable::Unreadable => Some(ProcessClass::after_scan(previous, now, false)),
         }
     }
 }
 
 /// Kills the processes of dead workers. Returns their number.
-pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
-    let is_marked = |process: &Candidate| {
+pub(crate) fn kill_leftovers(live: &LiveWorkers) -> KilledOrphans {
+    let is_marked = |process: &OrphanCandidate| {
         let variable = process.variable.value();
         process
             .number
             .is_some_and(|number| live.is_dead_number(number))
             || variable.is_some_and(|variable| live.is_dead(variable))
     };
-    let search = Search {
+    let search = OrphanSearch {
         leader: None,
         number: None,
         is_marked: &is_marked,
@@ -286,7 +287,7 @@ pub(crate) fn kill_leftovers(live: &LiveOwners) -> KilledOrphans {
     search.run(|| {
         let own = own_pid();
         let keys = proc::process_keys().filter(|key| key.pid != own);
-        keys.filter_map(|key| Candidate::read(key.pid, true))
+        keys.filter_map(|key| OrphanCandidate::read(key.pid, true))
             .collect()
     })
 }

@@ -13,31 +13,31 @@ use crate::marks::TASK_VARIABLE;
 static HIDDEN_CHILDREN: Mutex<()> = Mutex::new(());
 
 fn scanner(process_folder: &Path) -> OrphanScanner {
-    let owner = MarkOwner::of(process_folder).expect("the folder exists");
+    let owner = OwningWorker::of(process_folder).expect("the folder exists");
     OrphanScanner::new(owner, true)
 }
 
 #[test]
 fn non_task_is_confirmed_by_second_late_scan() {
     let start = Instant::now();
-    let first = Class::after_scan(None, start, true);
-    let soon = Class::after_scan(Some(first), start + CONFIRM_AFTER / 2, true);
-    assert!(matches!(soon, Class::SuspectedSince { first, .. } if first == start));
-    let later = Class::after_scan(Some(soon), start + CONFIRM_AFTER, true);
-    assert!(matches!(later, Class::NonTask));
+    let first = ProcessClass::after_scan(None, start, true);
+    let soon = ProcessClass::after_scan(Some(first), start + CONFIRM_AFTER / 2, true);
+    assert!(matches!(soon, ProcessClass::SuspectedSince { first, .. } if first == start));
+    let later = ProcessClass::after_scan(Some(soon), start + CONFIRM_AFTER, true);
+    assert!(matches!(later, ProcessClass::NonTask));
 }
 
 #[test]
 fn unreadable_variables_are_tried_twice() {
     let start = Instant::now();
-    assert!(Class::tries_variables(None, start));
-    let unreadable = Class::after_scan(None, start, false);
+    assert!(ProcessClass::tries_variables(None, start));
+    let unreadable = ProcessClass::after_scan(None, start, false);
     let soon = start + CONFIRM_AFTER / 2;
-    assert!(!Class::tries_variables(Some(unreadable), soon));
+    assert!(!ProcessClass::tries_variables(Some(unreadable), soon));
     let later = start + CONFIRM_AFTER;
-    assert!(Class::tries_variables(Some(unreadable), later));
-    let confirmed = Class::after_scan(Some(unreadable), later, false);
-    assert!(matches!(confirmed, Class::NonTask));
+    assert!(ProcessClass::tries_variables(Some(unreadable), later));
+    let confirmed = ProcessClass::after_scan(Some(unreadable), later, false);
+    assert!(matches!(confirmed, ProcessClass::NonTask));
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn variables_of_zombie_are_not_opened() -> io::Result<()> {
     let mut child = Command::new("true").spawn()?;
     let pid = child.id().cast_signed();
     wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
-    let zombie = Candidate::read(pid, true).expect("it is not reaped");
-    assert_eq!(zombie.variable, Variable::Unreadable);
+    let zombie = OrphanCandidate::read(pid, true).expect("it is not reaped");
+    assert_eq!(zombie.variable, TaskVariable::Unreadable);
     assert!(zombie.is_zombie() && zombie.number.is_some());
     child.wait().map(drop)
 }
@@ -107,7 +107,7 @@ fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
     let _sleeper = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
     let scanner = scanner(folder.path());
     let known = scanner.known.lock().clone().expect("a scan was made");
-    let is_confirmed = |class: &Class| matches!(class, Class::NonTask);
+    let is_confirmed = |class: &ProcessClass| matches!(class, ProcessClass::NonTask);
     assert!(!known.classes.is_empty() && known.classes.values().all(is_confirmed));
     Ok(())
 }
@@ -297,12 +297,12 @@ fn leftovers_are_found_by_number() -> io::Result<()> {
     folders.iter().try_for_each(std::fs::create_dir)?;
     let owners = folders
         .each_ref()
-        .map(|it| MarkOwner::of(it).expect("it exists"));
+        .map(|it| OwningWorker::of(it).expect("it exists"));
     let numbers = owners.map(|owner| CommandMark::new(&owner, root.path()).number);
     let mut dead = start(numbers[0], &["env", "-i", "sleep", "600"])?;
     let mut live = start(numbers[1], &["env", "-i", "sleep", "600"])?;
     std::fs::remove_dir(&folders[0])?;
-    let found = kill_leftovers(&LiveOwners::below(root.path(), &[])?);
+    let found = kill_leftovers(&LiveWorkers::below(root.path(), &[])?);
     assert_eq!((found.killed, found.remaining), (1, 0));
     assert_eq!(dead.0.wait()?.signal(), Some(9));
     assert_eq!(live.0.try_wait()?, None);
@@ -312,7 +312,7 @@ fn leftovers_are_found_by_number() -> io::Result<()> {
 #[test]
 fn session_of_others_is_spared() {
     // A session that was created outside of this pid namespace has number 0 for all processes inside.
-    let candidate = |pid, number| Candidate {
+    let candidate = |pid, number| OrphanCandidate {
         stat: proc::ProcStat {
             pid,
             state: 'S',
@@ -324,9 +324,9 @@ fn session_of_others_is_spared() {
             is_kernel_thread: false,
         },
         number,
-        variable: Variable::Missing,
+        variable: TaskVariable::Missing,
     };
-    let search = Search {
+    let search = OrphanSearch {
         leader: None,
         is_marked: &|process| process.number == Some(7),
         number: None,

@@ -42,7 +42,7 @@ pub(crate) struct UsageSampler(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    others: Mutex<Others>,
+    others: Mutex<UnsampledProcesses>,
     /// Notified when a command starts before the next pass is due.
     started: Notify,
 }
@@ -57,7 +57,7 @@ struct State {
 
 /// Processes outside of all sampled sessions. They are not read again, because a process can only move to a new
 /// session, which it leads.
-type Others = BTreeSet<ProcessKey>;
+type UnsampledProcesses = BTreeSet<ProcessKey>;
 
 /// The usage of a running command.
 #[derive(Debug)]
@@ -246,7 +246,7 @@ impl Shared {
         for session in self.state.lock().sessions.keys() {
             members.insert(*session, Vec::new());
         }
-        let mut still_others = Others::new();
+        let mut still_others = UnsampledProcesses::new();
         for key in proc::process_keys() {
             // A leader may have been seen before it created its session.
             if others.contains(&key) && !members.contains_key(&key.pid) {

@@ -17,7 +17,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use crate::exec_strings::{CStringArray, c_string, environment_variable};
 use crate::search_path::{DEFAULT_PATH, candidate_paths};
 use crate::signals::{self, SignalBlock};
-use crate::start_control::StartControl;
+use crate::start_canceller::StartCanceller;
 use crate::start_error::{StartError, StartStep};
 
 /// The unit of the new process's stack: 16 bytes, the stack alignment of x86-64 and AArch64.
@@ -55,7 +55,7 @@ const REPORT_LEN: usize = 2 * size_of::<c_int>();
 pub(crate) fn spawn<P: FnMut() -> io::Result<()>>(
     command: &Command,
     files: &[OwnedFd; 3],
-    control: &StartControl,
+    control: &StartCanceller,
     prepare: P,
 ) -> Result<Pid, StartError> {
     let (mut report, writer) = io::pipe().map_err(StartError::prepare)?;
@@ -114,7 +114,7 @@ struct ChildSetup<'a, P> {
     files: [RawFd; 3],
     /// The writing end of the pipe for the report.
     report: RawFd,
-    control: &'a StartControl,
+    control: &'a StartCanceller,
     prepare: P,
 }
 
@@ -123,7 +123,7 @@ impl<'a, P: FnMut() -> io::Result<()>> ChildSetup<'a, P> {
         command: &Command,
         files: &[OwnedFd; 3],
         report: &OwnedFd,
-        control: &'a StartControl,
+        control: &'a StartCanceller,
         prepare: P,
     ) -> Result<Self, StartError> {
         let program = command.get_program();

@@ -9,7 +9,7 @@ use super::*;
 fn start(command: &Command, prepare: impl FnMut() -> io::Result<()>) -> Result<Pid, StartError> {
     let null = || File::open("/dev/null").and_then(|file| OwnedFd::from(file).try_clone());
     let files = [null(), null(), null()].map(|file| file.expect("it can be opened"));
-    spawn(command, &files, &StartControl::default(), prepare)
+    spawn(command, &files, &StartCanceller::default(), prepare)
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn hanging_start_delays_no_other() -> io::Result<()> {
     let hanging = Command::new(path);
     let null = || OwnedFd::from(File::open("/dev/null")?).try_clone();
     let files = [null()?, null()?, null()?];
-    let control = StartControl::default();
+    let control = StartCanceller::default();
     // As the pipe of another start, which waits for its end.
     let (mut reader, writer) = io::pipe()?;
     std::thread::scope(|scope| {
@@ -125,7 +125,7 @@ fn hanging_start_delays_no_other() -> io::Result<()> {
 
 #[test]
 fn cancelled_start_executes_nothing() -> io::Result<()> {
-    let control = StartControl::default();
+    let control = StartCanceller::default();
     control.cancel();
     let null = || OwnedFd::from(File::open("/dev/null")?).try_clone();
     let files = [null()?, null()?, null()?];

@@ -109,8 +109,8 @@ impl Walls {
             source,
         };
         let task = walls.around(&folder).map_err(|error| match error {
-            AroundError::Walls(source) => impossible(source),
-            AroundError::Ownership(error) => WallsError::Folder(error),
+            TaskWallsError::Walls(source) => impossible(source),
+            TaskWallsError::Ownership(error) => WallsError::Folder(error),
         })?;
         let command = || task.apply(SandboxCommand::new("true").current_dir(folder.path()));
         if let Some(port) = walls.proxy_port() {
@@ -144,7 +144,7 @@ impl Walls {
 
     /// Returns the walls around a task with this folder, and changes the owner of the files to the task's user. Blocks
     /// while it visits the files.
-    pub(crate) fn around(&self, folder: &TaskFolder) -> Result<TaskWalls, AroundError> {
+    pub(crate) fn around(&self, folder: &TaskFolder) -> Result<TaskWalls, TaskWallsError> {
         let user = self.isolation.lease_user()?;
         let mut view = self.view.clone();
         // The paths are those of the machine, so that links and variables lead to the same files as without walls.
@@ -188,7 +188,7 @@ impl Walls {
 
 /// The walls cannot be raised around a task.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AroundError {
+pub(crate) enum TaskWallsError {
     #[error(transparent)]
     Walls(#[from] SpawnError),
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runtime_mocks::MockMonitor;
-use runtime_process::{HighMemory, ProcessConfig, ProcessEngine, TaskIsolation};
+use runtime_process::{HighMemoryPolicy, ProcessConfig, ProcessEngine, TaskIsolation};
 use runtime_worker::Engine as _;
 use runtime_worker::plugins::ResourceUsage;
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ fn set_available(meminfo: &Path, bytes: u64) {
     fs::write(meminfo, text).expect("a file of the test");
 }
 
-fn settings() -> HighMemory {
-    let mut settings = HighMemory::default();
+fn settings() -> HighMemoryPolicy {
+    let mut settings = HighMemoryPolicy::default();
     settings.min_available = 200 * MIB;
     settings.duration = Duration::from_secs(1);
     settings
@@ -143,5 +143,5 @@ fn settings_of_high_memory_round_trip() {
     let again = serde_json::to_value(settings).expect("plain values");
     assert_eq!(again, text);
     let default = ProcessConfig::default().abort_on_high_memory;
-    assert_eq!(default, HighMemory::default());
+    assert_eq!(default, HighMemoryPolicy::default());
 }

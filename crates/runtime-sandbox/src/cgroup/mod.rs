@@ -9,9 +9,9 @@
 
 mod folder;
 mod group;
-mod hosts;
 mod kill;
 mod limits;
+mod own_groups;
 mod parents;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use super::folder::{
     GroupFiles, GroupFolder, check_is_group, is_unique_name, unique_name, write_existing,
 };
 use super::group::{Cgroup, UnremovedGroups, end_all};
-use super::hosts::{Hierarchy, groups_at, own_groups};
 use super::kill::KillMethod;
 use super::limits::{CgroupLimitError, CgroupLimits};
+use super::own_groups::{Hierarchy, groups_at, own_groups};
 
 /// Maximum number of names that are tried. A second name is needed only if another worker, which starts at this moment,
 /// mistakes the new group for an abandoned one.

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::group::Cgroup;
-use super::hosts::own_groups;
 use super::limits::CgroupLimits;
+use super::own_groups::own_groups;
 use super::parents::CgroupParents;
 
 const KILLED: Option<i32> = Some(9);

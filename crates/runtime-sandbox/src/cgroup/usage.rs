@@ -57,7 +57,7 @@ impl CgroupUsage {
 
     /// Reads the counts of a group, but not its current memory.
     pub(super) fn read(folders: &[GroupFolder]) -> Self {
-        let counts = Counts(folders);
+        let counts = CounterFiles(folders);
         // Each name of version 2 precedes that of version 1.
         let micros = counts.labelled("cpu.stat", "usage_usec");
         let nanos = || counts.number("cpuacct.usage").map(Duration::from_nanos);
@@ -79,7 +79,7 @@ impl CgroupUsage {
 
     /// Adds the current memory of a group.
     pub(super) fn with_memory(mut self, folders: &[GroupFolder]) -> Self {
-        let counts = Counts(folders);
+        let counts = CounterFiles(folders);
         // The list of inactive files counts those of inner groups too, which has its own name in version 1.
         let files = [
             ("memory.current", "inactive_file"),
@@ -95,9 +95,9 @@ impl CgroupUsage {
 }
 
 /// The files of a group in all hierarchies. Each is read from the first one that has it.
-struct Counts<'a>(&'a [GroupFolder]);
+struct CounterFiles<'a>(&'a [GroupFolder]);
 
-impl Counts<'_> {
+impl CounterFiles<'_> {
     fn number(&self, file: &str) -> Option<u64> {
         self.0.iter().find_map(|folder| folder.read_number(file))
     }

@@ -13,9 +13,9 @@ pub use self::fault::{Fault, FaultRule, UnknownMethodError};
 
 /// A handle to an injected fault.
 #[derive(Clone, Debug)]
-pub struct InjectedFault(Arc<AtomicU32>);
+pub struct FaultHandle(Arc<AtomicU32>);
 
-impl InjectedFault {
+impl FaultHandle {
     /// Returns the number of calls that the fault was applied to.
     #[must_use]
     pub fn hits(&self) -> u32 {
@@ -72,9 +72,9 @@ impl FaultPlan {
 }
 
 impl FaultRules {
-    pub(crate) fn inject(&self, rule: FaultRule) -> InjectedFault {
+    pub(crate) fn inject(&self, rule: FaultRule) -> FaultHandle {
         let hits = Arc::new(AtomicU32::new(0));
-        let injected = InjectedFault(Arc::clone(&hits));
+        let injected = FaultHandle(Arc::clone(&hits));
         self.0.lock().push(ActiveRule {
             rule,
             calls: 0,

@@ -25,7 +25,7 @@ pub(crate) struct Signer {
 }
 
 /// Access to clients and roles.
-pub(crate) trait Directory {
+pub(crate) trait ClientLookup {
     /// Returns a client by its id.
     fn client(&self, client_id: &str) -> Option<Arc<AuthClient>>;
 
@@ -51,7 +51,7 @@ pub(super) fn identify(
     id: &str,
     ext: Option<&str>,
     now: Timestamp,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<(Signer, Key), String> {
     let ext = ext.map(parse_extension).transpose()?.unwrap_or_default();
     let (scopes, expires, token) = match ext.certificate {
@@ -84,7 +84,7 @@ pub(super) fn identify(
 fn find_client(
     id: &str,
     now: Timestamp,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<Arc<AuthClient>, String> {
     match directory.client(id) {
         None => Err(format!("Client with clientId '{id}' not found")),
@@ -100,7 +100,7 @@ fn find_client(
 fn authorize(
     scopes: Vec<String>,
     authorized: Option<Vec<String>>,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<Vec<String>, String> {
     let Some(authorized) = authorized else {
         return Ok(scopes);

@@ -11,13 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use hawk::{Bewit, Header, PayloadHasher, RequestBuilder, SHA256};
 use jiff::Timestamp;
 
-pub(crate) use self::identity::{Directory, Signer};
+pub(crate) use self::identity::{ClientLookup, Signer};
 
 use self::identity::identify;
 
 /// The parts of a request that its signature covers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SignedRequest<'a> {
+pub(crate) struct RequestToAuthenticate<'a> {
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
     pub(crate) port: u16,
@@ -34,9 +34,9 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 /// The times of signatures are compared with the system time, because clients use their system time. Certificates are
 /// compared with `now`, the time of the services, which may be ahead.
 pub(crate) fn authenticate(
-    request: SignedRequest<'_>,
+    request: RequestToAuthenticate<'_>,
     now: Timestamp,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<Option<Signer>, String> {
     timestamps::check(request.resource, request.authorization)?;
     let unsigned =
@@ -72,7 +72,7 @@ fn verify_header(
     request: RequestBuilder<'_>,
     header: &str,
     now: Timestamp,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<Signer, String> {
     let header = header
         .strip_prefix("Hawk ")
@@ -111,7 +111,7 @@ fn verify_bewit(
     method: &str,
     bewit: &Bewit<'_>,
     now: Timestamp,
-    directory: &dyn Directory,
+    directory: &dyn ClientLookup,
 ) -> Result<Signer, String> {
     if !matches!(method, "GET" | "HEAD") {
         return Err("Unauthorized: Invalid method".to_owned());

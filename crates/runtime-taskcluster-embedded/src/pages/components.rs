@@ -10,7 +10,7 @@ use runtime_core::queue::TaskState;
 use crate::time::millis;
 
 /// The content of a page.
-pub(super) struct Page {
+pub(super) struct HtmlPage {
     pub(super) status: StatusCode,
     pub(super) title: String,
     pub(super) content: Markup,
@@ -18,7 +18,7 @@ pub(super) struct Page {
     pub(super) may_change: bool,
 }
 
-impl Page {
+impl HtmlPage {
     pub(super) fn not_found(what: &str) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,

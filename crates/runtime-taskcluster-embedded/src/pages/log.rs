@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use runtime_core::util::ByteSize;
 
-use super::components::Page;
+use super::components::HtmlPage;
 use crate::context::ServerContext;
 use crate::request::header_text;
 use crate::services::queue::found_artifact::FoundArtifact;
@@ -34,9 +34,9 @@ pub(super) fn is_log(artifact: &DeclaredArtifact) -> bool {
 }
 
 /// Returns the page of a text artifact. `path` is a run id and a name.
-pub(super) async fn page(context: &ServerContext, task_id: &str, path: &str) -> Page {
+pub(super) async fn page(context: &ServerContext, task_id: &str, path: &str) -> HtmlPage {
     let Some((run_id, name)) = path.split_once('/') else {
-        return Page::not_found("artifact");
+        return HtmlPage::not_found("artifact");
     };
     let name = percent_decode_str(name).decode_utf8_lossy();
     let tail = match run_id.parse() {
@@ -44,9 +44,9 @@ pub(super) async fn page(context: &ServerContext, task_id: &str, path: &str) -> 
         Err(_) => None,
     };
     let Some(tail) = tail else {
-        return Page::not_found("artifact");
+        return HtmlPage::not_found("artifact");
     };
-    Page {
+    HtmlPage {
         status: StatusCode::OK,
         content: html! {
             h1 { (name) }

@@ -13,7 +13,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::Response;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::components::Page;
+use self::components::HtmlPage;
 use crate::body::{self, Body};
 use crate::context::ServerContext;
 use crate::request::parse_query;
@@ -60,7 +60,7 @@ pub(crate) async fn respond(context: &ServerContext, uri: &Uri) -> Response<Body
     response
 }
 
-fn document(context: &ServerContext, page: &Page) -> Markup {
+fn document(context: &ServerContext, page: &HtmlPage) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

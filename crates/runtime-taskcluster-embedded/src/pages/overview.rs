@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime_core::queue::TaskState;
 
-use super::components::{Page, badge, relative_time, section};
+use super::components::{HtmlPage, badge, relative_time, section};
 use crate::context::ServerContext;
 use crate::request::find_value;
 use crate::state::State;
@@ -70,7 +70,7 @@ impl TaskFilter {
     }
 }
 
-pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> Page {
+pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> HtmlPage {
     let now = context.now();
     let content = context.read(|state| {
         // Rendered under the lock, which is cheaper than a copy of all tasks.
@@ -83,7 +83,7 @@ pub(super) fn page(context: &ServerContext, filter: &TaskFilter) -> Page {
             (tasks_section(state, &tasks, filter, now))
         }
     });
-    Page {
+    HtmlPage {
         status: StatusCode::OK,
         title: "Embedded Taskcluster".to_owned(),
         content: html! { (content) (faults(context)) },

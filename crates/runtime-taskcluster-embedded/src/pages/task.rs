@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
 use runtime_core::util::ByteSize;
 
-use super::components::{Page, badge, relative_time, section};
+use super::components::{HtmlPage, badge, relative_time, section};
 use super::log;
 use super::runs::runs;
 use crate::context::ServerContext;
@@ -48,9 +48,9 @@ impl TaskView {
     }
 }
 
-pub(super) async fn page(context: &ServerContext, task_id: &str) -> Page {
+pub(super) async fn page(context: &ServerContext, task_id: &str) -> HtmlPage {
     let Some(task) = TaskView::load(context, task_id) else {
-        return Page::not_found("task");
+        return HtmlPage::not_found("task");
     };
     let now = context.now();
     let definition = serde_json::to_string_pretty(&*task.definition).unwrap_or_default();
@@ -68,7 +68,7 @@ pub(super) async fn page(context: &ServerContext, task_id: &str) -> Page {
             }
         }
     };
-    Page {
+    HtmlPage {
         status: StatusCode::OK,
         title: task.metadata("name").to_owned(),
         content,

@@ -10,7 +10,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::scopes::Expression;
 use crate::state::State;
 use crate::state::index::IndexEntry;
@@ -33,10 +33,10 @@ pub(super) const METHODS: &[Method] = &[
 const INSERT_TASK: Schema = Schema {
     name: "index/v1/insert-task-request.json",
     fields: &[
-        Field::required("taskId", Rule::Slugid),
-        Field::required("rank", Rule::Number),
-        Field::required("data", Rule::Object),
-        Field::required("expires", Rule::Timestamp),
+        Field::required("taskId", ValueType::Slugid),
+        Field::required("rank", ValueType::Number),
+        Field::required("data", ValueType::Object),
+        Field::required("expires", ValueType::Timestamp),
     ],
 };
 
@@ -44,7 +44,7 @@ const FIND_TASKS: Schema = Schema {
     name: "index/v1/list-tasks-at-index.json",
     fields: &[Field::default(
         "indexes",
-        Rule::Array(&Rule::Text(255)),
+        ValueType::Array(&ValueType::Text(255)),
         || json!([]),
     )],
 };

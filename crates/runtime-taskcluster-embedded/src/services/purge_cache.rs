@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::time::{millis, parse};
 
 pub(super) const METHODS: &[Method] = &[
@@ -18,7 +18,7 @@ pub(super) const METHODS: &[Method] = &[
 
 const PURGE_CACHE: Schema = Schema {
     name: "purge-cache/v1/purge-cache-request.json",
-    fields: &[Field::required("cacheName", Rule::Text(usize::MAX))],
+    fields: &[Field::required("cacheName", ValueType::Text(usize::MAX))],
 };
 
 fn purge_cache(context: &ServerContext, call: &Call) -> ApiResult {

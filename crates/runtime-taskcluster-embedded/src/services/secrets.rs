@@ -6,7 +6,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
 use crate::method::{Method, SecretPart};
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::state::secrets::StoredSecret;
 use crate::time::millis;
 
@@ -22,8 +22,8 @@ pub(super) const METHODS: &[Method] = &[
 const SECRET: Schema = Schema {
     name: "secrets/v1/secret.json",
     fields: &[
-        Field::required("secret", Rule::Object),
-        Field::required("expires", Rule::Timestamp),
+        Field::required("secret", ValueType::Object),
+        Field::required("expires", ValueType::Timestamp),
     ],
 };
 

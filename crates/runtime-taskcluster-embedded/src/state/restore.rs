@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use runtime_core::queue::TaskState;
 
 use super::State;
-use super::table::Stored;
+use super::table::JournaledTable;
 use super::tasks::TaskLinks;
 use super::timers::Timer;
 use crate::journal::{DamagedJournal, Entry, Journal, OpenJournalError};
@@ -108,7 +108,9 @@ impl State {
     pub(crate) fn save(&mut self) -> io::Result<()> {
         // Taken out, because writing borrows the journal and all tables at once.
         let Some(mut journal) = self.journal.take() else {
-            self.tables().into_iter().for_each(Stored::changes_saved);
+            self.tables()
+                .into_iter()
+                .for_each(JournaledTable::changes_saved);
             return Ok(());
         };
         let saved = self.save_to(&mut journal);
@@ -122,7 +124,7 @@ impl State {
             let mut tables = tables.iter_mut();
             tables.try_for_each(|table| table.write_changes(batch))
         })?;
-        tables.into_iter().for_each(Stored::changes_saved);
+        tables.into_iter().for_each(JournaledTable::changes_saved);
         if journal.is_rewrite_due() {
             let mut tables = self.tables();
             let rewritten = journal.rewrite(|rewrite| {
@@ -137,7 +139,7 @@ impl State {
         Ok(())
     }
 
-    fn tables(&mut self) -> [&mut dyn Stored; 14] {
+    fn tables(&mut self) -> [&mut dyn JournaledTable; 14] {
         [
             &mut self.tasks,
             &mut self.artifacts.0,

@@ -7,15 +7,20 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::journal::{Batch, Rewrite, Span};
+use crate::journal::{Batch, JournalRange, Rewrite};
 
 /// A part of the state that is stored in the journal.
-pub(super) trait Stored {
+pub(super) trait JournaledTable {
     /// Returns the name in the journal.
     fn name(&self) -> &'static str;
 
     /// Adds an entity that was read from the journal. Key and value are JSON.
-    fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()>;
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        position: JournalRange,
+    ) -> serde_json::Result<()>;
 
     /// Adds the entities that have changed and are not saved to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
@@ -82,7 +87,7 @@ impl<K: Ord + Clone, V> Table<K, V> {
     }
 }
 
-impl<K, V> Stored for Table<K, V>
+impl<K, V> JournaledTable for Table<K, V>
 where
     K: Ord + Serialize + DeserializeOwned,
     V: Serialize + DeserializeOwned,
@@ -91,7 +96,7 @@ where
         self.name
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8], _: Span) -> serde_json::Result<()> {
+    fn restore(&mut self, key: &[u8], value: &[u8], _: JournalRange) -> serde_json::Result<()> {
         let (key, value) = (serde_json::from_slice(key)?, serde_json::from_slice(value)?);
         self.entries.insert(key, value);
         Ok(())

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use runtime_core::queue::TaskState;
 use serde::Deserialize;
 
-use super::table::Stored;
+use super::table::JournaledTable;
 use super::task::Task;
 use crate::error::{ErrorCode, RequestError};
-use crate::journal::{Batch, JournalReader, Rewrite, Span};
+use crate::journal::{Batch, JournalRange, JournalReader, Rewrite};
 
 /// The name in the journal.
 const TASKS: &str = "task";
@@ -25,7 +25,7 @@ const TASKS: &str = "task";
 )]
 #[derive(Debug)]
 struct StoredTask {
-    value: Span,
+    value: JournalRange,
     task_queue_id: Arc<str>,
     created: Timestamp,
     state: TaskState,
@@ -72,7 +72,7 @@ pub(crate) struct Tasks {
     changed: BTreeSet<Arc<str>>,
     journal: Option<JournalReader>,
     /// The positions of the resolved tasks in the current batch or rewrite, before it is complete.
-    written: Vec<(Arc<str>, Span)>,
+    written: Vec<(Arc<str>, JournalRange)>,
     /// The links of restored tasks, until the state has them.
     links: Vec<TaskLinks>,
 }
@@ -131,7 +131,7 @@ impl Tasks {
         Ok(task)
     }
 
-    fn read(&self, id: &str, value: Span) -> Result<Task, RequestError> {
+    fn read(&self, id: &str, value: JournalRange) -> Result<Task, RequestError> {
         let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound);
         let bytes = journal
             .map_err(io::Error::from)
@@ -201,12 +201,17 @@ impl Tasks {
     }
 }
 
-impl Stored for Tasks {
+impl JournaledTable for Tasks {
     fn name(&self) -> &'static str {
         TASKS
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8], position: Span) -> serde_json::Result<()> {
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        position: JournalRange,
+    ) -> serde_json::Result<()> {
         let id: Arc<str> = serde_json::from_slice(key)?;
         // Resolved tasks are nearly all, so their other properties are not even parsed.
         let head: TaskHead<'_> = serde_json::from_slice(value)?;

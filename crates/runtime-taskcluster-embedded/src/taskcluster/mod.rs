@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::context::ServerContext;
 use crate::definition::{self, Definition, check_task_id};
 use crate::error::RequestError;
-use crate::faults::{FaultRule, InjectedFault, UnknownMethodError};
+use crate::faults::{FaultHandle, FaultRule, UnknownMethodError};
 use crate::router::method_names;
 use crate::services::queue::claims;
 use crate::services::queue::schemas::CREATE_TASK;
@@ -184,7 +184,7 @@ impl Taskcluster {
     /// # Panics
     ///
     /// If the method of the rule does not exist; see [`try_inject`](Self::try_inject).
-    pub fn inject(&self, rule: FaultRule) -> InjectedFault {
+    pub fn inject(&self, rule: FaultRule) -> FaultHandle {
         self.try_inject(rule)
             .unwrap_or_else(|error| panic!("cannot inject a fault: {error}"))
     }
@@ -194,7 +194,7 @@ impl Taskcluster {
     /// # Errors
     ///
     /// An [`UnknownMethodError`] if the method of the rule does not exist.
-    pub fn try_inject(&self, rule: FaultRule) -> Result<InjectedFault, UnknownMethodError> {
+    pub fn try_inject(&self, rule: FaultRule) -> Result<FaultHandle, UnknownMethodError> {
         rule.check_method(method_names())?;
         Ok(self.context.faults.inject(rule))
     }

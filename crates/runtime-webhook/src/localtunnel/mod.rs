@@ -51,14 +51,14 @@ impl Localtunnel {
 tunnel!(Localtunnel);
 
 /// The background work of a tunnel.
-struct Tunnel {
+struct ConnectionOpener {
     state: Arc<TunnelState>,
     server: TunnelServer,
     subdomain: Option<String>,
     max_reconnect_delay: Duration,
 }
 
-impl Tunnel {
+impl ConnectionOpener {
     /// Keeps the tunnel open while hooks are attached, until the server stops.
     async fn run(self) {
         let mut backoff = Backoff::new(INITIAL_RECONNECT_DELAY);
@@ -159,7 +159,7 @@ impl LocaltunnelBuilder {
         server.monitor.warn(
             "localtunnel is for tests only: its server is open to everyone and can read all traffic",
         );
-        let tunnel = Tunnel {
+        let tunnel = ConnectionOpener {
             state: Arc::clone(&state),
             server: tunnel_server,
             subdomain: self.subdomain,

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::client_message::ClientMessage;
 use super::command::ShellCommand;
 use super::program::ShellStarter;
-use super::terminal::{RunningProgram, StartedInput, StartedProgram, TerminalInput};
+use super::terminal::{ControlledProgram, RunningProgram, StartedInput, TerminalInput};
 
 /// The maximum size of a client message, which limits how much text can be pasted at once.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -109,7 +109,7 @@ impl ShellSession {
                         input: program.input,
                         control,
                     };
-                    let running = StartedProgram(Some(program.control));
+                    let running = ControlledProgram(Some(program.control));
                     let output = program.output;
                     Ok(serve(
                         output,

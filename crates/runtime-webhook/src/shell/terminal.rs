@@ -73,9 +73,9 @@ impl AsyncWrite for StartedInput {
 }
 
 /// A program that a starter started; `None` once it was killed.
-pub(super) struct StartedProgram(pub(super) Option<Arc<dyn ShellControl>>);
+pub(super) struct ControlledProgram(pub(super) Option<Arc<dyn ShellControl>>);
 
-impl RunningProgram for StartedProgram {
+impl RunningProgram for ControlledProgram {
     async fn wait(&mut self) -> io::Result<String> {
         match &self.0 {
             Some(control) => control.wait().await,

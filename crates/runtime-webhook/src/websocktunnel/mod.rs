@@ -11,7 +11,7 @@ use std::time::Duration;
 use runtime_core::clock::{Clock, SystemClock};
 
 use self::handshake::Endpoint;
-use self::reconnect::Tunnel;
+use self::reconnect::ReconnectingTunnel;
 use self::token::TokenCache;
 use crate::options::TunnelOptions;
 use crate::server::AbortServerOnDrop;
@@ -138,7 +138,7 @@ impl WebsocktunnelBuilder {
         }
         let max_reconnect_delay = self.options.max_reconnect_delay;
         let (server, state, tunnel_server) = self.options.into_parts(&self.server_url)?;
-        let tunnel = Tunnel {
+        let tunnel = ReconnectingTunnel {
             state: Arc::clone(&state),
             endpoint: Endpoint {
                 server: tunnel_server,

@@ -32,7 +32,7 @@ const ID_CONFLICT_SESSIONS: u32 = 3;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The background work of a tunnel.
-pub(super) struct Tunnel {
+pub(super) struct ReconnectingTunnel {
     pub(super) state: Arc<TunnelState>,
     pub(super) endpoint: Endpoint,
     pub(super) session: SessionConfig,
@@ -41,7 +41,7 @@ pub(super) struct Tunnel {
     pub(super) max_reconnect_delay: Duration,
 }
 
-impl Tunnel {
+impl ReconnectingTunnel {
     /// Keeps the tunnel open while hooks are attached, until the server stops.
     pub(super) async fn run(mut self) {
         let mut sessions = SessionHistory::new();

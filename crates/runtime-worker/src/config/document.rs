@@ -11,11 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::external_values::{
+    ConfigReference, HiddenValue, ReadVariable, ResolvedConfig, ValueSources, references,
+};
 use super::format::Format;
 use super::layer_problems::{Layer, hide_secret_layers, with_places};
-use super::load::{self, ConfigError, Keys, MAX_SIZE};
+use super::load::{self, CheckedKeys, ConfigError, MAX_SIZE};
 use super::merge::merge;
-use super::outside::{HiddenValue, OutsideValues, ReadVariable, Reference, Resolved, references};
 use super::print::{REDACTED, render};
 use crate::problem::{Problem, path_of};
 
@@ -190,8 +192,8 @@ impl ConfigDocument {
     pub fn missing_secrets(&self) -> BTreeSet<String> {
         let references = references(&self.merged()).into_iter();
         let names = references.filter_map(|(_, reference)| match reference {
-            Reference::Secret { name, .. } => Some(name),
-            Reference::Variable(_) | Reference::File(_) => None,
+            ConfigReference::Secret { name, .. } => Some(name),
+            ConfigReference::Variable(_) | ConfigReference::File(_) => None,
         });
         names
             .filter(|name| !self.secrets.contains_key(name))
@@ -209,7 +211,7 @@ impl ConfigDocument {
     ///
     /// A [`ConfigError`] with all problems, as in [`load()`](super::load()). Values from outside are not shown.
     pub fn read<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, ConfigError> {
-        self.deserialize(Keys::All)
+        self.deserialize(CheckedKeys::All)
     }
 
     /// Reads some of the keys, such as those that are needed to fetch layers and secrets, into a type without
@@ -219,7 +221,7 @@ impl ConfigDocument {
     ///
     /// As for [`read`](Self::read).
     pub fn read_part<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, ConfigError> {
-        self.deserialize(Keys::Known)
+        self.deserialize(CheckedKeys::Known)
     }
 
     /// Reports the mistakes that neither a layer nor a secret can mend: all problems, if there are others than missing keys and
@@ -231,7 +233,7 @@ impl ConfigDocument {
     pub fn check<T: DeserializeOwned + JsonSchema>(&self) -> Result<(), ConfigError> {
         let resolved = self.resolve();
         let value = resolved.value.clone();
-        let Err(problems) = load::deserialize_valid::<T>(resolved, Keys::All) else {
+        let Err(problems) = load::deserialize_valid::<T>(resolved, CheckedKeys::All) else {
             return Ok(());
         };
         let is_mendable = |problem: &Problem| match value.pointer(&problem.pointer) {
@@ -247,7 +249,10 @@ impl ConfigDocument {
         Err(self.invalid(problems))
     }
 
-    fn deserialize<T: DeserializeOwned + JsonSchema>(&self, keys: Keys) -> Result<T, ConfigError> {
+    fn deserialize<T: DeserializeOwned + JsonSchema>(
+        &self,
+        keys: CheckedKeys,
+    ) -> Result<T, ConfigError> {
         let read = load::deserialize_valid(self.resolve(), keys);
         read.map_err(|problems| self.invalid(problems))
     }
@@ -297,19 +302,19 @@ impl ConfigDocument {
         })
     }
 
-    fn resolve(&self) -> Resolved {
+    fn resolve(&self) -> ResolvedConfig {
         let value = self.merged();
         let mut resolved = match &self.variable {
             Some(variable) => self.resolve_with(&**variable, value),
-            None => Resolved::without_references(value),
+            None => ResolvedConfig::without_references(value),
         };
         hide_secret_layers(&self.layers, &mut resolved.origins);
         resolved
     }
 
-    fn resolve_with(&self, variable: &ReadVariable, value: Value) -> Resolved {
+    fn resolve_with(&self, variable: &ReadVariable, value: Value) -> ResolvedConfig {
         let folder = self.file.as_deref().and_then(Path::parent);
-        let outside = OutsideValues {
+        let outside = ValueSources {
             variable,
             folder: folder.unwrap_or(Path::new("")),
             secrets: &self.secrets,
@@ -331,7 +336,7 @@ fn checked_layer(name: &str, value: Value) -> Result<Layer, ConfigError> {
         return Err(in_layer(ConfigError::TooLarge));
     }
     let references = references(&value).into_iter();
-    let local = references.filter(|(_, it)| !matches!(it, Reference::Secret { .. }));
+    let local = references.filter(|(_, it)| !matches!(it, ConfigReference::Secret { .. }));
     let problems = local.map(|(pointer, reference)| {
         let path = path_of(&pointer);
         format!("`{path}`: {reference} can be used in the configuration file only; use `$secret`")

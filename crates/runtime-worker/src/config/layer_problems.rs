@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::external_values::visit_leaves;
 use super::format::Format;
 use super::lines::line_of;
-use super::outside::visit_leaves;
 use crate::problem::{Origins, Problem};
 
 /// A layer of a configuration.

@@ -15,7 +15,7 @@ pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> Option<usize
     if keys.is_empty() {
         return None;
     }
-    let target = Target(&keys);
+    let target = KeyPathSeed(&keys);
     match format {
         Format::Yaml => {
             let yaml = serde_yaml_ng::Deserializer::from_str(text);
@@ -36,9 +36,9 @@ pub(super) fn line_of(text: &str, format: Format, pointer: &str) -> Option<usize
 
 /// Fails at the key or list element with this path, below the deserialized value.
 #[derive(Clone, Copy)]
-struct Target<'a>(&'a [String]);
+struct KeyPathSeed<'a>(&'a [String]);
 
-impl<'de> DeserializeSeed<'de> for Target<'_> {
+impl<'de> DeserializeSeed<'de> for KeyPathSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -46,7 +46,7 @@ impl<'de> DeserializeSeed<'de> for Target<'_> {
     }
 }
 
-impl Target<'_> {
+impl KeyPathSeed<'_> {
     /// Fails for the target itself. A scalar above it, in a text that a parser reads in two ways, has no such key.
     fn scalar<E: Error>(self) -> Result<(), E> {
         if self.0.is_empty() {
@@ -57,7 +57,7 @@ impl Target<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Target<'_> {
+impl<'de> Visitor<'de> for KeyPathSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,13 +68,13 @@ impl<'de> Visitor<'de> for Target<'_> {
         let [key, rest @ ..] = self.0 else {
             return self.scalar();
         };
-        let seed = Key {
+        let seed = KeySeed {
             key,
             is_target: rest.is_empty(),
         };
         while let Some(is_found) = map.next_key_seed(seed)? {
             if is_found {
-                map.next_value_seed(Target(rest))?;
+                map.next_value_seed(KeyPathSeed(rest))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Target<'_> {
         let index: Option<usize> = index.parse().ok();
         for position in 0.. {
             let is_next = if index == Some(position) {
-                list.next_element_seed(Target(rest))?.is_some()
+                list.next_element_seed(KeyPathSeed(rest))?.is_some()
             } else {
                 list.next_element::<IgnoredAny>()?.is_some()
             };
@@ -127,12 +127,12 @@ impl<'de> Visitor<'de> for Target<'_> {
 
 /// Compares a key, and fails if it is the target.
 #[derive(Clone, Copy)]
-struct Key<'a> {
+struct KeySeed<'a> {
     key: &'a str,
     is_target: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -140,7 +140,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for KeySeed<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,11 +15,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::deserialize::deserialize;
+use super::external_values::ResolvedConfig;
 use super::format::Format;
-use super::outside::Resolved;
 use crate::payload::schema_of;
 use crate::problem::Problem;
-use crate::schema_problems::SchemaProblems;
+use crate::schema_checker::SchemaChecker;
 
 /// The maximum size of a configuration in bytes.
 pub(super) const MAX_SIZE: usize = 1 << 20;
@@ -53,7 +53,7 @@ pub(super) fn read_text(file: &Path) -> Result<(String, Format), ConfigError> {
 
 /// The keys whose references have to be valid.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(super) enum CheckedKeys {
     All,
     /// Those in the schema.
     Known,
@@ -61,10 +61,10 @@ pub(super) enum Keys {
 
 /// Validates and deserializes a configuration.
 pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
-    resolved: Resolved,
-    keys: Keys,
+    resolved: ResolvedConfig,
+    keys: CheckedKeys,
 ) -> Result<T, Vec<Problem>> {
-    let Resolved {
+    let ResolvedConfig {
         mut value,
         origins,
         texts,
@@ -79,7 +79,7 @@ pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
         }]
     })?;
     convert_texts(&validator, &mut value, &texts);
-    let schema = SchemaProblems {
+    let schema = SchemaChecker {
         schema: &schema,
         root: "",
         origins: &origins,
@@ -87,7 +87,7 @@ pub(super) fn deserialize_valid<T: DeserializeOwned + JsonSchema>(
     let mut found = schema.find(&validator, &value);
     let is_at = |pointer: &str, others: &[Problem]| others.iter().any(|it| it.pointer == pointer);
     // A reference without a value stays in its place, where the schema rejects it if it knows the key.
-    if keys == Keys::Known {
+    if keys == CheckedKeys::Known {
         problems.retain(|it| is_at(&it.pointer, &found));
     }
     found.retain(|it| !is_at(&it.pointer, &problems));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::outside::Reference;
+use super::external_values::ConfigReference;
 
 /// Applies a layer as a JSON merge patch (RFC 7396): maps are merged, null removes a key, and other values replace those
 /// below.
@@ -13,11 +13,11 @@ pub(super) fn merge(target: &mut Value, layer: &Value) {
         *target = layer.clone();
         return;
     };
-    if Reference::is_in(layer) {
+    if ConfigReference::is_in(layer) {
         *target = Value::Object(layer.clone());
         return;
     }
-    if target.as_object().is_none_or(Reference::is_in) {
+    if target.as_object().is_none_or(ConfigReference::is_in) {
         *target = Value::Object(serde_json::Map::new());
     }
     let Value::Object(target) = target else {

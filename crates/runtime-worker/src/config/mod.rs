@@ -39,12 +39,12 @@
 
 mod deserialize;
 mod document;
+mod external_values;
 mod format;
 mod layer_problems;
 mod lines;
 mod load;
 mod merge;
-mod outside;
 mod print;
 mod reference_schema;
 mod registration;

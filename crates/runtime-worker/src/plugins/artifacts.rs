@@ -113,7 +113,7 @@ struct TaskArtifacts {
 #[async_trait]
 impl TaskPlugin for TaskArtifacts {
     async fn stopped(&mut self, result: &Arc<dyn ResultSet>) -> Result<Verdict, TaskError> {
-        let mut upload = Upload {
+        let mut upload = UploadSummary {
             verdict: Verdict::Success,
             failure: None,
         };
@@ -184,13 +184,13 @@ impl TaskPlugin for TaskArtifacts {
 }
 
 /// The result of the uploads so far.
-struct Upload {
+struct UploadSummary {
     verdict: Verdict,
     /// The first failure whose reason is not the task.
     failure: Option<BoxError>,
 }
 
-impl Upload {
+impl UploadSummary {
     fn fail(&mut self, error: BoxError) {
         self.failure.get_or_insert(error);
     }
@@ -282,7 +282,7 @@ impl TaskArtifacts {
     }
 
     /// Uploads artifacts and records the outcomes.
-    async fn upload(&self, artifacts: Vec<Artifact>, upload: &mut Upload) {
+    async fn upload(&self, artifacts: Vec<Artifact>, upload: &mut UploadSummary) {
         let context = &self.run.context;
         let uploader = context.services().uploader;
         let expires = context.info().expires;

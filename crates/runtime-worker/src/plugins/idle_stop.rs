@@ -41,13 +41,13 @@ impl IdleStop {
 
     /// Creates the plugin, and a shutdown source that reports when the worker was idle for `limit`.
     #[must_use]
-    pub fn with_source(limit: Duration) -> (Self, IdleSource) {
+    pub fn with_source(limit: Duration) -> (Self, IdleShutdownSource) {
         let (running, seen) = watch::channel(0);
         let plugin = Self {
             running,
             _listener: None,
         };
-        let source = IdleSource {
+        let source = IdleShutdownSource {
             running: seen,
             limit,
             confirm: None,
@@ -58,7 +58,7 @@ impl IdleStop {
 }
 
 /// Reports that a worker was idle for some time. [`IdleStop::with_source`] creates it.
-pub struct IdleSource {
+pub struct IdleShutdownSource {
     running: watch::Receiver<usize>,
     limit: Duration,
     confirm: Option<Box<Confirm>>,
@@ -67,7 +67,7 @@ pub struct IdleSource {
 
 type Confirm = dyn Fn() -> BoxFuture<'static, bool> + Send + Sync;
 
-impl IdleSource {
+impl IdleShutdownSource {
     /// Sets a function that returns whether an idle worker stops. It can call `shouldWorkerTerminate` of
     /// worker-manager, which knows the minimum capacity of the pool. After `false`, the idle time starts again.
     #[must_use]
@@ -110,7 +110,7 @@ impl IdleSource {
 }
 
 #[async_trait]
-impl ShutdownSource for IdleSource {
+impl ShutdownSource for IdleShutdownSource {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -125,7 +125,7 @@ impl ShutdownSource for IdleSource {
     }
 }
 
-impl fmt::Debug for IdleSource {
+impl fmt::Debug for IdleShutdownSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdleSource")
             .field("limit", &self.limit)

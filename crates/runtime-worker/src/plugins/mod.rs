@@ -44,7 +44,7 @@ pub use artifacts::Artifacts;
 pub(crate) use artifacts::DEFAULT_MAX_ARTIFACTS;
 pub use env::TaskEnvVars;
 pub use exit_status::ExitStatus;
-pub use idle_stop::{IdleSource, IdleStop};
+pub use idle_stop::{IdleShutdownSource, IdleStop};
 #[cfg(all(feature = "interactive", unix))]
 pub use interactive::Interactive;
 pub use log_prefix::LogPrefix;

@@ -4,7 +4,7 @@ mod budget;
 mod claim_clock;
 mod guarded_sandbox;
 mod log_end;
-mod plugin_builder;
+mod plugin_sandbox_builder;
 mod reclaim;
 mod reporter;
 mod stages;

@@ -14,7 +14,7 @@ use crate::timing::Timing;
 /// Reclaims a run before its claim expires and polls for cancellation.
 ///
 /// Only the queue decides whether the claim is lost. The local clock, which may be wrong, only decides when to ask.
-pub(super) struct ClaimWatcher<'a> {
+pub(super) struct Reclaimer<'a> {
     /// The queue with the credentials of the worker, which do not expire with the claim.
     pub(super) queue: &'a dyn Queue,
     pub(super) run: &'a TaskRun,
@@ -22,7 +22,7 @@ pub(super) struct ClaimWatcher<'a> {
     pub(super) timing: &'a Timing,
 }
 
-impl ClaimWatcher<'_> {
+impl Reclaimer<'_> {
     /// Runs until the claim is lost and returns the reason.
     pub(super) async fn run(&self, claim: &TaskClaim) -> StopReason {
         let clock = ClaimClock::start(claim, &self.run.environment.clock);

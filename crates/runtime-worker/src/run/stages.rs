@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::budget::ShutdownBudget;
 use super::guarded_sandbox::GuardedSandbox;
-use super::plugin_builder::{PluginBuilder, SetVariables};
+use super::plugin_sandbox_builder::{PluginSandboxBuilder, PluginVariables};
 use crate::engine::{ResultSet, Sandbox};
 use crate::foreign_call::{catch_panic, foreign_call};
 use crate::observer::TaskEvent;
@@ -31,7 +31,7 @@ pub(super) enum RunError {
 }
 
 /// The plugins and the sandbox of one task, as far as they have been created.
-pub(super) struct Stages {
+pub(super) struct RunStages {
     plugins: Vec<NamedPlugin>,
     /// The time that each stage of the engine or a plugin may take.
     stage_timeout: Duration,
@@ -48,7 +48,7 @@ struct NamedPlugin {
 /// The name of the engine in errors.
 const ENGINE: &str = "engine";
 
-impl Stages {
+impl RunStages {
     pub(super) fn new(stage_timeout: Duration) -> Self {
         Self {
             plugins: Vec::new(),
@@ -235,10 +235,10 @@ impl Stages {
         let engine_run = run.with_prefix(engine.name());
         let builder = engine.new_sandbox_builder(&engine_run);
         let mut builder = foreign_call(ENGINE, "new_sandbox_builder", limit, builder).await?;
-        let mut variables = SetVariables::new();
+        let mut variables = PluginVariables::new();
         // One after the other, unlike `prepare`: all change the same builder, in the order of the plugins.
         for NamedPlugin { name, plugin } in &mut self.plugins {
-            let mut builder = PluginBuilder {
+            let mut builder = PluginSandboxBuilder {
                 builder: &mut *builder,
                 plugin: name,
                 variables: &mut variables,

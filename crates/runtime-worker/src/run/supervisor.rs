@@ -13,9 +13,9 @@ use runtime_core::{
 };
 
 use super::log_end::{self, LogDiskFull};
-use super::reclaim::ClaimWatcher;
+use super::reclaim::Reclaimer;
 use super::reporter::ResolutionReporter;
-use super::stages::{RunError, Stages};
+use super::stages::{RunError, RunStages};
 use super::status::{fetch_status, is_claim_lost, stop_reason};
 use crate::resolution::{Resolution, Verdict};
 use crate::shared::WorkerShared;
@@ -62,7 +62,7 @@ impl RunSupervisor<'_> {
     /// It never returns: a stopped task still has to be resolved, which `resolve` does. Both watchers go on after the
     /// first stop, because a claim may be lost while the report of a shutdown is retried.
     async fn watch(&self, claim: &TaskClaim) -> Infallible {
-        let watcher = ClaimWatcher {
+        let watcher = Reclaimer {
             queue: &*self.shared.queue,
             run: self.run,
             controller: self.controller,
@@ -87,7 +87,7 @@ impl RunSupervisor<'_> {
     /// The log is closed before `finished` and `exception`, in which it is uploaded, and the report is sent after that: the queue
     /// accepts no artifacts for completed and failed runs.
     async fn resolve(&self) -> Resolution {
-        let mut stages = Stages::new(self.shared.timing.stage_timeout);
+        let mut stages = RunStages::new(self.shared.timing.stage_timeout);
         let budget = self.reporter.budget;
         let outcome = stages.execute(self.shared, self.run, budget).await;
         // Before the log is closed, which should show the cancellation and not the refused upload
@@ -106,7 +106,7 @@ impl RunSupervisor<'_> {
     }
 
     /// Notifies the plugins of the verdict, then reports it. Errors go to the monitor only, since the log is closed.
-    async fn finish(&self, stages: &mut Stages, verdict: Verdict) -> Resolution {
+    async fn finish(&self, stages: &mut RunStages, verdict: Verdict) -> Resolution {
         let outcome = stages.finish(self.run, verdict).await.map(|()| verdict);
         match self.reclassify(outcome).await {
             Ok(verdict) => self.reporter.report(verdict.into()).await,
@@ -130,7 +130,7 @@ impl RunSupervisor<'_> {
     /// report is first: if the machine disappears during an upload, the task has already been given back, instead of
     /// staying claimed until its claim expires. The queue accepts artifacts for 25 minutes after an exception, so the
     /// uploads can use the remaining time.
-    async fn finish_exception(&self, stages: &mut Stages, error: RunError) -> Resolution {
+    async fn finish_exception(&self, stages: &mut RunStages, error: RunError) -> Resolution {
         let resolution = self.resolution_of(&error);
         let notify = stages.notify_exception(self.run, resolution);
         let mut notify = pin!(traced_with("exception", Vec::new, notify, |()| None));
@@ -210,7 +210,7 @@ impl RunSupervisor<'_> {
     /// mislead the author of the task.
     async fn close_log(
         &self,
-        stages: &mut Stages,
+        stages: &mut RunStages,
         outcome: Result<Verdict, RunError>,
     ) -> Result<Verdict, RunError> {
         // Before the close: plugins may still have output or a last message for the log.

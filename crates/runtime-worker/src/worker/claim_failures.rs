@@ -24,7 +24,7 @@ struct FailureSeries {
 /// The kind of error and the status. The texts of repeated errors differ in their request ids.
 type FailureKind = (Discriminant<ApiError>, Option<u16>);
 
-enum Summary {
+enum LogDecision {
     /// The first failure of its kind.
     First,
     /// One shortly after another that was logged.
@@ -43,9 +43,9 @@ impl ClaimFailures {
         let summary = self.add((discriminant(error), error.status()));
         let error = error_chain(error);
         match summary {
-            Summary::First => monitor.warn(format_args!("cannot claim, retrying: {error}")),
-            Summary::Recent => monitor.debug(format_args!("cannot claim: {error}")),
-            Summary::Due { count, elapsed } => monitor.warn(format_args!(
+            LogDecision::First => monitor.warn(format_args!("cannot claim, retrying: {error}")),
+            LogDecision::Recent => monitor.debug(format_args!("cannot claim: {error}")),
+            LogDecision::Due { count, elapsed } => monitor.warn(format_args!(
                 "still cannot claim, {count} failures in {} min: {error}",
                 elapsed.as_secs() / 60
             )),
@@ -53,7 +53,7 @@ impl ClaimFailures {
     }
 
     /// Counts a failure, and decides under the lock what is logged after its release.
-    fn add(&self, kind: FailureKind) -> Summary {
+    fn add(&self, kind: FailureKind) -> LogDecision {
         let now = Instant::now();
         let mut series = self.0.lock();
         let Some(series) = series.as_mut().filter(|series| series.kind == kind) else {
@@ -63,14 +63,14 @@ impl ClaimFailures {
                 since: now,
                 logged: now,
             });
-            return Summary::First;
+            return LogDecision::First;
         };
         series.count += 1;
         if now - series.logged < SUMMARY_INTERVAL {
-            return Summary::Recent;
+            return LogDecision::Recent;
         }
         series.logged = now;
-        Summary::Due {
+        LogDecision::Due {
             count: series.count,
             elapsed: now - series.since,
         }

@@ -16,9 +16,9 @@ use super::outgoing::Outgoing;
 ///
 /// Writing panics on a thread that runs async tasks.
 #[derive(Clone, Debug)]
-pub struct LogLines(pub(super) mpsc::Sender<Outgoing>);
+pub struct LogLineWriter(pub(super) mpsc::Sender<Outgoing>);
 
-impl io::Write for LogLines {
+impl io::Write for LogLineWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let (written, is_written) = oneshot::channel();
         let outgoing = Outgoing {

@@ -7,7 +7,7 @@
 //! | from worker-runner | handled by |
 //! | --- | --- |
 //! | `welcome` | a reply `hello` with the capabilities of both sides |
-//! | `graceful-termination` | [`Termination`], a source of shutdown requests |
+//! | `graceful-termination` | [`RunnerShutdownSource`], a source of shutdown requests |
 //! | `new-credentials` | an update of the [`CredentialsCell`](runtime_core::CredentialsCell) |
 //!
 //! [`RunnerConfig`] is the configuration that it writes.
@@ -42,6 +42,6 @@ mod outgoing;
 mod session;
 
 pub use config_file::RunnerConfig;
-pub use lines::LogLines;
+pub use lines::LogLineWriter;
 pub use message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
-pub use session::{Termination, WorkerRunner, connect};
+pub use session::{RunnerShutdownSource, WorkerRunner, connect};

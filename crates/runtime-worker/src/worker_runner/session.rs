@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::lines::{LogLines, next_lines};
+use super::lines::{LogLineWriter, next_lines};
 use super::message::{ErrorReport, FromRunner, Line, ToRunner, parse_line};
 use super::outgoing::Outgoing;
 
@@ -38,7 +38,7 @@ pub struct WorkerRunner {
 
 /// The shutdown requests of worker-runner.
 #[derive(Debug)]
-pub struct Termination {
+pub struct RunnerShutdownSource {
     notices: mpsc::Receiver<ShutdownNotice>,
     /// Keeps the connection open.
     _runner: WorkerRunner,
@@ -53,7 +53,7 @@ pub fn connect(
     input: impl AsyncBufRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     cell: Arc<CredentialsCell>,
-) -> (WorkerRunner, Termination) {
+) -> (WorkerRunner, RunnerShutdownSource) {
     let (outbox, messages) = mpsc::channel(QUEUE_DEPTH);
     // One write at a time: the log thread waits for worker-runner instead of buffering without a limit.
     let (log_lines, log) = mpsc::channel(1);
@@ -78,7 +78,7 @@ pub fn connect(
         capabilities,
         _tasks: Arc::new(tasks),
     };
-    let termination = Termination {
+    let termination = RunnerShutdownSource {
         notices,
         _runner: runner.clone(),
     };
@@ -105,8 +105,8 @@ impl WorkerRunner {
 
     /// Returns a writer for lines that are encoded as `log` messages, such as those of a log in the format `workerproto`.
     #[must_use]
-    pub fn log_lines(&self) -> LogLines {
-        LogLines(self.log_lines.clone())
+    pub fn log_lines(&self) -> LogLineWriter {
+        LogLineWriter(self.log_lines.clone())
     }
 
     /// Waits until all messages so far are written. Returns `false` if the connection is closed.
@@ -181,7 +181,7 @@ impl MessageReader {
                 } else {
                     ShutdownNotice::now(reason)
                 };
-                // Fails if the `Termination` was dropped: the application ignores shutdown requests.
+                // Fails if the `RunnerShutdownSource` was dropped: the application ignores shutdown requests.
                 let _ = self.notices.send(notice).await;
             }
             FromRunner::NewCredentials {
@@ -233,7 +233,7 @@ async fn write_messages(
 }
 
 #[async_trait]
-impl ShutdownSource for Termination {
+impl ShutdownSource for RunnerShutdownSource {
     fn name(&self) -> &'static str {
         "worker-runner"
     }

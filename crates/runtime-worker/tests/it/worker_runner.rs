@@ -42,7 +42,7 @@ async fn with_timeout<T>(work: impl Future<Output = T>) -> T {
 fn connect() -> (
     FakeRunner,
     worker_runner::WorkerRunner,
-    worker_runner::Termination,
+    worker_runner::RunnerShutdownSource,
     Arc<CredentialsCell>,
 ) {
     let (to_worker, input) = duplex(4096);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runtime_caching::{
-    FolderCache, FolderConstruction, FolderLookup, Lookup, NewFolder, RequireError, Sharing,
+    FolderCache, FolderConstruction, FolderLookup, LookupOutcome, NewFolder, RequireError, Sharing,
 };
 use runtime_core::error_chain;
 use runtime_gc::Size;
@@ -210,7 +210,7 @@ async fn first_caller_fills_for_those_who_joined() {
     let handle = joined.wait(|_| {}).await.unwrap().unwrap();
     assert_eq!(
         (handle.lookup(), read(&handle).as_str()),
-        (Lookup::Joined, "whole")
+        (LookupOutcome::Joined, "whole")
     );
     assert!(matches!(cache.begin(&key), FolderLookup::Hit(hit) if hit.path() == handle.path()));
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{FolderCache, Lookup, Sharing};
+use runtime_caching::{FolderCache, LookupOutcome, Sharing};
 use tokio::sync::Semaphore;
 
 use super::support::{EXCLUSIVE, Fixture, fill, get, read, settle_until};
 
-async fn lookup_after_reopening(fixture: &Fixture, cache: FolderCache<String>) -> Lookup {
+async fn lookup_after_reopening(fixture: &Fixture, cache: FolderCache<String>) -> LookupOutcome {
     drop(cache);
     let cache = fixture.open(Sharing::Shared).await;
     get(&cache, "a").await.unwrap().lookup()
@@ -24,7 +24,10 @@ async fn purged_folder_is_removed_by_the_collector() {
     assert_eq!(fixture.counts(), [1, 0, 2, 0]);
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [1, 0, 1, 0]);
-    assert_eq!(lookup_after_reopening(&fixture, cache).await, Lookup::Miss);
+    assert_eq!(
+        lookup_after_reopening(&fixture, cache).await,
+        LookupOutcome::Miss
+    );
 }
 
 #[tokio::test]
@@ -39,7 +42,10 @@ async fn purged_folder_stays_for_its_user() {
     );
     fixture.collector.collect().await;
     assert_eq!(read(&handle), "whole");
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
+    assert_eq!(
+        get(&cache, "a").await.unwrap().lookup(),
+        LookupOutcome::Miss
+    );
     drop(handle);
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [1, 0, 1, 0]);
@@ -55,7 +61,10 @@ async fn commit_does_not_undo_a_purge() {
     assert_eq!(fixture.counts(), [0, 0, 1, 0]);
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
+    assert_eq!(
+        get(&cache, "a").await.unwrap().lookup(),
+        LookupOutcome::Miss
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +92,10 @@ async fn purge_during_construction_applies() {
     drop(handle);
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
-    assert_eq!(lookup_after_reopening(&fixture, cache).await, Lookup::Miss);
+    assert_eq!(
+        lookup_after_reopening(&fixture, cache).await,
+        LookupOutcome::Miss
+    );
 }
 
 #[tokio::test]

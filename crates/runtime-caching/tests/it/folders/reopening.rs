@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use runtime_caching::{FolderCache, Lookup, OpenCacheError, Sharing, SweepReport, Uncommitted};
+use runtime_caching::{
+    FolderCache, LookupOutcome, OpenCacheError, Sharing, SweepReport, Uncommitted,
+};
 use runtime_gc::{Footprint, Size};
 
 use super::support::{EXCLUSIVE, Fixture, get, read, write};
@@ -13,7 +15,7 @@ async fn shared_folder_keeps_its_path() {
     let fixture = Fixture::new();
     let cache = fixture.open(Sharing::Shared).await;
     let new = get(&cache, "a").await.unwrap();
-    assert_eq!(new.lookup(), Lookup::Miss);
+    assert_eq!(new.lookup(), LookupOutcome::Miss);
     let (path, created) = (new.path().to_owned(), new.created());
     drop((new, cache));
 
@@ -21,7 +23,7 @@ async fn shared_folder_keeps_its_path() {
     assert!(cache.initial_sweep().is_clean());
     assert_eq!(cache.initial_sweep().adopted, 1);
     let found = get(&cache, "a").await.unwrap();
-    assert_eq!((found.lookup(), found.path()), (Lookup::Hit, &*path));
+    assert_eq!((found.lookup(), found.path()), (LookupOutcome::Hit, &*path));
     assert_eq!(read(&found), "whole");
     let age = created.duration_since(found.created()).unwrap();
     assert!(
@@ -44,7 +46,10 @@ async fn only_committed_folders_are_adopted() {
     let cache = fixture.open(EXCLUSIVE).await;
     assert_eq!(cache.len(), 1);
     let found = get(&cache, "a").await.unwrap();
-    assert_eq!((found.lookup(), &*read(&found)), (Lookup::Hit, "changed"));
+    assert_eq!(
+        (found.lookup(), &*read(&found)),
+        (LookupOutcome::Hit, "changed")
+    );
     fixture.collector.collect().await;
     assert_eq!(
         fixture.counts(),
@@ -70,7 +75,10 @@ async fn all_exclusive_copies_are_adopted() {
         get(&cache, "a").await.unwrap(),
         get(&cache, "a").await.unwrap(),
     );
-    assert_eq!((one.lookup(), two.lookup()), (Lookup::Hit, Lookup::Hit));
+    assert_eq!(
+        (one.lookup(), two.lookup()),
+        (LookupOutcome::Hit, LookupOutcome::Hit)
+    );
 }
 
 #[tokio::test]
@@ -80,7 +88,7 @@ async fn kept_uncommitted_folder_is_adopted() {
     let cache = fixture.open(keep).await;
     drop((get(&cache, "a").await.unwrap(), cache));
     let cache = fixture.open(keep).await;
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Hit);
+    assert_eq!(get(&cache, "a").await.unwrap().lookup(), LookupOutcome::Hit);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use runtime_caching::{FolderCache, Lookup, Sharing};
+use runtime_caching::{FolderCache, LookupOutcome, Sharing};
 use runtime_gc::ResourceTracker;
 use tokio::sync::Semaphore;
 
@@ -31,7 +31,10 @@ async fn record_without_folder_is_removed() {
     let cache = fixture.open(Sharing::Shared).await;
     assert_eq!((cache.initial_sweep().missing, cache.len()), (1, 0));
     assert_eq!(fixture.counts(), [0, 0, 0, 0]);
-    assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
+    assert_eq!(
+        get(&cache, "a").await.unwrap().lookup(),
+        LookupOutcome::Miss
+    );
 }
 
 #[tokio::test]
@@ -101,7 +104,10 @@ async fn detached_tracker_empties_the_trash() {
     let cache = builder.open(ResourceTracker::detached()).await.unwrap();
     settle_until(|| fixture.counts() == [1, 0, 1, 0]).await;
     let handle = get(&cache, "a").await.unwrap();
-    assert_eq!((handle.lookup(), cache.purge_all()), (Lookup::Hit, 1));
+    assert_eq!(
+        (handle.lookup(), cache.purge_all()),
+        (LookupOutcome::Hit, 1)
+    );
     drop(handle);
     settle_until(|| fixture.counts() == [0, 0, 0, 0]).await;
 }
@@ -119,7 +125,10 @@ async fn damaged_record_removes_only_its_folder() {
         );
         fixture.collector.collect().await;
         assert_eq!(fixture.counts(), [0, 0, 0, 0]);
-        assert_eq!(get(&cache, "a").await.unwrap().lookup(), Lookup::Miss);
+        assert_eq!(
+            get(&cache, "a").await.unwrap().lookup(),
+            LookupOutcome::Miss
+        );
     }
 }
 
@@ -151,7 +160,10 @@ async fn deleted_folder_is_a_miss() {
         handle.commit().await.unwrap();
         fs::remove_dir_all(&path).unwrap();
         let handle = get(&cache, "a").await.unwrap();
-        assert_eq!((handle.lookup(), &*read(&handle)), (Lookup::Miss, "whole"));
+        assert_eq!(
+            (handle.lookup(), &*read(&handle)),
+            (LookupOutcome::Miss, "whole")
+        );
         assert_ne!(handle.path(), path);
         handle.commit().await.unwrap();
         let report = fixture.collector.collect().await;
@@ -167,7 +179,7 @@ async fn deleted_record_is_an_exclusive_miss() {
     get(&cache, "a").await.unwrap().commit().await.unwrap();
     fs::remove_file(fixture.record()).unwrap();
     let handle = get(&cache, "a").await.unwrap();
-    assert_eq!(handle.lookup(), Lookup::Miss);
+    assert_eq!(handle.lookup(), LookupOutcome::Miss);
     fixture.collector.collect().await;
     assert_eq!(fixture.counts(), [0, 1, 1, 0]);
 }

@@ -1,11 +1,11 @@
 //! Redaction of secrets in log output.
 
 mod compare;
+mod encodings;
 mod filter;
-mod forms;
-mod heads;
 mod parts;
 mod patterns;
+mod prefixes;
 mod spellings;
 mod stream;
 

@@ -10,10 +10,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::compare::{Comparison, compare};
+use super::encodings::SecretEncoding;
 use super::filter::{Found, GramFilter, MAX_GRAM, MAX_STRIDE};
-use super::forms::Form;
-use super::heads::for_each_gram;
 use super::parts::MAX_PART;
+use super::prefixes::for_each_gram;
 
 /// The searched parts of secrets.
 pub(super) struct Patterns {
@@ -33,7 +33,7 @@ pub(super) struct Patterns {
 struct Start {
     gram: u32,
     part: u32,
-    form: Form,
+    form: SecretEncoding,
 }
 
 impl Patterns {
@@ -64,7 +64,7 @@ impl Patterns {
             return;
         }
         let index = u32::try_from(self.parts.len()).expect("fewer than 2^32 parts fit in memory");
-        for form in Form::all() {
+        for form in SecretEncoding::all() {
             let len = form.len(part.len());
             if len >= self.min_len {
                 // The strings of the filter at larger offsets stay, and cost some comparisons.
@@ -77,7 +77,7 @@ impl Patterns {
         self.parts.push(part);
     }
 
-    fn add_starts(&mut self, part: &[u8], index: u32, form: Form) {
+    fn add_starts(&mut self, part: &[u8], index: u32, form: SecretEncoding) {
         let (head, alphabet) = (form.head(part), form.alphabet());
         for_each_gram(
             &head,
@@ -145,12 +145,12 @@ impl Patterns {
         let min = Start {
             gram: sort_key(key),
             part: 0,
-            form: Form::MIN,
+            form: SecretEncoding::MIN,
         };
         let max = Start {
             gram: min.gram | u32::MAX.checked_shr(8 * key.len() as u32).unwrap_or(0),
             part: u32::MAX,
-            form: Form::MAX,
+            form: SecretEncoding::MAX,
         };
         let mut starts = self.starts.range(min..=max);
         // Too short to look at the text of the parts. Keeping up to three bytes back is cheaper

@@ -14,7 +14,7 @@ use maud::{DOCTYPE, Markup, html};
 use runtime_gc::CollectionPlan;
 
 pub(super) use self::terminal::render as log_lines;
-use self::units::Span;
+use self::units::DurationDisplay;
 use super::history::GaugeSample;
 use super::log_excerpt::LogExcerpt;
 use super::overview::{FinishedTask, RunningTask};
@@ -83,7 +83,7 @@ fn health(page: &StatusPage, now: Timestamp) -> Markup {
             @else { span.chip.bad { "not alive" } }
             @if page.health.is_ready() { span.chip.good { "ready" } }
             @else { span.chip.idle { "not ready" } }
-            span.quiet { "up " (Span(now.duration_since(page.start))) }
+            span.quiet { "up " (DurationDisplay(now.duration_since(page.start))) }
             @for problem in problems { span.problem { (problem) } }
         }
     }

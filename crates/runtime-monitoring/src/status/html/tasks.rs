@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::units::{Span, time};
+use super::units::{DurationDisplay, time};
 use super::{RunningTaskView, terminal};
 use crate::status::overview::{FinishedTask, HeldTaskState};
 use crate::status::page::StatusPage;
@@ -47,7 +47,7 @@ fn card(page: &StatusPage, view: &RunningTaskView, now: Timestamp) -> Markup {
             p {
                 span class={ "chip " (state) } { (state) }
                 (run_id(page, &task.task_id, task.run_id))
-                span.quiet { (state) " for " (Span(now.duration_since(since))) }
+                span.quiet { (state) " for " (DurationDisplay(now.duration_since(since))) }
                 @if let Some(url) = &task.live_log {
                     a.live-log href=(url) { "live log" }
                 }
@@ -88,7 +88,7 @@ fn row(page: &StatusPage, task: &FinishedTask, now: Timestamp) -> Markup {
             td { (run_id(page, &task.task_id, task.run_id)) }
             td { (task.name) }
             td { span class={ "dot " (class) } {} (task.resolution) }
-            td.n { (Span(task.resolved.duration_since(task.claimed))) }
+            td.n { (DurationDisplay(task.resolved.duration_since(task.claimed))) }
             td { (time(task.resolved, now)) }
         }
     }

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 /// A duration, displayed in its two largest units.
-pub(super) struct Span(pub(super) SignedDuration);
+pub(super) struct DurationDisplay(pub(super) SignedDuration);
 
-impl Display for Span {
+impl Display for DurationDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs().max(0) {
             s if s < 60 => write!(f, "{s} s"),

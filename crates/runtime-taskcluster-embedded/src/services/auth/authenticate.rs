@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
-use crate::hawk::{self, SignedRequest, Signer};
+use crate::hawk::{self, RequestToAuthenticate, Signer};
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::time::millis;
 
 pub(super) const METHODS: &[Method] = &[
@@ -22,19 +22,19 @@ const SCOPES: Schema = Schema {
     name: "auth/v1/scopeset.json",
     fields: &[Field::required(
         "scopes",
-        Rule::Array(&Rule::Text(usize::MAX)),
+        ValueType::Array(&ValueType::Text(usize::MAX)),
     )],
 };
 
 const AUTHENTICATE_HAWK: Schema = Schema {
     name: "auth/v1/authenticate-hawk-request.json",
     fields: &[
-        Field::required("method", Rule::Text(20)),
-        Field::required("resource", Rule::Text(usize::MAX)),
-        Field::required("host", Rule::Text(255)),
-        Field::required("port", Rule::Integer(0, 65_535)),
-        Field::optional("authorization", Rule::Text(usize::MAX)),
-        Field::optional("sourceIp", Rule::Text(64)),
+        Field::required("method", ValueType::Text(20)),
+        Field::required("resource", ValueType::Text(usize::MAX)),
+        Field::required("host", ValueType::Text(255)),
+        Field::required("port", ValueType::Integer(0, 65_535)),
+        Field::optional("authorization", ValueType::Text(usize::MAX)),
+        Field::optional("sourceIp", ValueType::Text(64)),
     ],
 };
 
@@ -67,7 +67,7 @@ fn authenticate_hawk(context: &ServerContext, call: &Call) -> ApiResult {
     let port = call.payload["port"]
         .as_u64()
         .and_then(|port| u16::try_from(port).ok());
-    let signed = SignedRequest {
+    let signed = RequestToAuthenticate {
         method: &method,
         host: call.text("host"),
         port: port.unwrap_or_default(),

@@ -9,7 +9,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::scopes::Expression;
 use crate::slugid::token;
 use crate::state::State;
@@ -37,10 +37,14 @@ pub(super) const METHODS: &[Method] = &[
 const CREATE_CLIENT: Schema = Schema {
     name: "auth/v1/create-client-request.json",
     fields: &[
-        Field::required("expires", Rule::Timestamp),
-        Field::required("description", Rule::Text(10_240)),
-        Field::default("scopes", Rule::Array(&Rule::Text(usize::MAX)), || json!([])),
-        Field::default("deleteOnExpiration", Rule::Boolean, || json!(false)),
+        Field::required("expires", ValueType::Timestamp),
+        Field::required("description", ValueType::Text(10_240)),
+        Field::default(
+            "scopes",
+            ValueType::Array(&ValueType::Text(usize::MAX)),
+            || json!([]),
+        ),
+        Field::default("deleteOnExpiration", ValueType::Boolean, || json!(false)),
     ],
 };
 

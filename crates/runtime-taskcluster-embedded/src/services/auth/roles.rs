@@ -7,7 +7,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::scopes::Expression;
 use crate::state::State;
 use crate::time::millis;
@@ -23,8 +23,8 @@ pub(super) const METHODS: &[Method] = &[
 const CREATE_ROLE: Schema = Schema {
     name: "auth/v1/create-role-request.json",
     fields: &[
-        Field::required("description", Rule::Text(10_240)),
-        Field::required("scopes", Rule::Array(&Rule::Text(usize::MAX))),
+        Field::required("description", ValueType::Text(10_240)),
+        Field::required("scopes", ValueType::Array(&ValueType::Text(usize::MAX))),
     ],
 };
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::method::{Authentication, Method};
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::scopes::Expression;
 
 pub(super) const METHODS: &[Method] = &[
@@ -28,7 +28,7 @@ const TEST_AUTHENTICATE: Schema = Schema {
     ],
 };
 
-const SCOPES: Rule = Rule::Array(&Rule::Text(usize::MAX));
+const SCOPES: ValueType = ValueType::Array(&ValueType::Text(usize::MAX));
 
 /// The client id in the response to a request without credentials.
 const NO_CLIENT_ID: &str = "auth-failed:no-creds";

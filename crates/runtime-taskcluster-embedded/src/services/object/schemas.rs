@@ -1,36 +1,36 @@
 //! The payload schemas of the object service.
 
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 
 const HASHES: &[Field] = &[
-    Field::optional("sha256", Rule::Hex(64)),
-    Field::optional("sha512", Rule::Hex(128)),
+    Field::optional("sha256", ValueType::Hex(64)),
+    Field::optional("sha512", ValueType::Hex(128)),
 ];
 
 pub(super) const CREATE_UPLOAD: Schema = Schema {
     name: "object/v1/create-upload-request.json",
     fields: &[
-        Field::required("projectId", Rule::Text(500)),
-        Field::required("uploadId", Rule::Slugid),
-        Field::required("expires", Rule::Timestamp),
-        Field::optional("hashes", Rule::Fields(HASHES)),
-        Field::required("proposedUploadMethods", Rule::Fields(UPLOAD_METHODS)),
+        Field::required("projectId", ValueType::Text(500)),
+        Field::required("uploadId", ValueType::Slugid),
+        Field::required("expires", ValueType::Timestamp),
+        Field::optional("hashes", ValueType::Fields(HASHES)),
+        Field::required("proposedUploadMethods", ValueType::Fields(UPLOAD_METHODS)),
     ],
 };
 
 const UPLOAD_METHODS: &[Field] = &[
     Field::optional(
         "dataInline",
-        Rule::Fields(&[
-            Field::required("contentType", Rule::Text(255)),
-            Field::required("objectData", Rule::Text(10_926)),
+        ValueType::Fields(&[
+            Field::required("contentType", ValueType::Text(255)),
+            Field::required("objectData", ValueType::Text(10_926)),
         ]),
     ),
     Field::optional(
         "putUrl",
-        Rule::Fields(&[
-            Field::required("contentType", Rule::Text(255)),
-            Field::required("contentLength", Rule::Integer(0, i64::MAX)),
+        ValueType::Fields(&[
+            Field::required("contentType", ValueType::Text(255)),
+            Field::required("contentLength", ValueType::Integer(0, i64::MAX)),
         ]),
     ),
 ];
@@ -38,9 +38,9 @@ const UPLOAD_METHODS: &[Field] = &[
 pub(super) const FINISH_UPLOAD: Schema = Schema {
     name: "object/v1/finish-upload-request.json",
     fields: &[
-        Field::required("projectId", Rule::Text(500)),
-        Field::required("uploadId", Rule::Slugid),
-        Field::optional("hashes", Rule::Fields(HASHES)),
+        Field::required("projectId", ValueType::Text(500)),
+        Field::required("uploadId", ValueType::Slugid),
+        Field::optional("hashes", ValueType::Fields(HASHES)),
     ],
 };
 
@@ -48,11 +48,11 @@ pub(super) const START_DOWNLOAD: Schema = Schema {
     name: "object/v1/download-object-request.json",
     fields: &[Field::required(
         "acceptDownloadMethods",
-        Rule::Fields(DOWNLOAD_METHODS),
+        ValueType::Fields(DOWNLOAD_METHODS),
     )],
 };
 
 const DOWNLOAD_METHODS: &[Field] = &[
-    Field::optional("simple", Rule::Boolean),
-    Field::optional("getUrl", Rule::Boolean),
+    Field::optional("simple", ValueType::Boolean),
+    Field::optional("getUrl", ValueType::Boolean),
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use runtime_core::queue::TaskState;
 use serde_json::{Value, json};
 
-use crate::call::{ApiResult, Call, Page, Reply};
+use crate::call::{ApiResult, Call, ListingPage, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
@@ -51,7 +51,7 @@ fn describe(state: &State, id: &str) -> Result<Value, RequestError> {
 }
 
 /// Returns a page with status and definition of tasks.
-fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Result<Page<Value>, RequestError> {
+fn page(state: &State, ids: &[Arc<str>], call: &Call) -> Result<ListingPage<Value>, RequestError> {
     call.page(ids.iter()).filter_map(|id| {
         let task = state.tasks.get(id)?;
         Ok(task.map(|task| json!({ "status": task.status(), "task": *task.definition })))

@@ -7,7 +7,7 @@ use crate::call::{ApiResult, Call, Reply};
 use crate::context::ServerContext;
 use crate::error::RequestError;
 use crate::method::Method;
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::scopes::Expression;
 use crate::slugid::slugid;
 use crate::state::pools::{PoolWorker, WorkerKey, WorkerPool};
@@ -41,22 +41,22 @@ pub(super) const METHODS: &[Method] = &[
 const CREATE_POOL: Schema = Schema {
     name: "worker-manager/v1/create-worker-pool-request.json",
     fields: &[
-        Field::required("providerId", Rule::Name(38)),
-        Field::required("description", Rule::Text(10_240)),
-        Field::required("config", Rule::Object),
-        Field::required("owner", Rule::Text(255)),
-        Field::required("emailOnError", Rule::Boolean),
+        Field::required("providerId", ValueType::Name(38)),
+        Field::required("description", ValueType::Text(10_240)),
+        Field::required("config", ValueType::Object),
+        Field::required("owner", ValueType::Text(255)),
+        Field::required("emailOnError", ValueType::Boolean),
     ],
 };
 
 const CREATE_WORKER: Schema = Schema {
     name: "worker-manager/v1/create-worker-request.json",
     fields: &[
-        Field::required("expires", Rule::Timestamp),
-        Field::default("capacity", Rule::Integer(1, i64::MAX), || json!(1)),
+        Field::required("expires", ValueType::Timestamp),
+        Field::default("capacity", ValueType::Integer(1, i64::MAX), || json!(1)),
         Field::required(
             "providerInfo",
-            Rule::Fields(&[Field::required("staticSecret", Rule::Text(44))]),
+            ValueType::Fields(&[Field::required("staticSecret", ValueType::Text(44))]),
         ),
     ],
 };
@@ -64,12 +64,12 @@ const CREATE_WORKER: Schema = Schema {
 const REPORT_ERROR: Schema = Schema {
     name: "worker-manager/v1/report-worker-error-request.json",
     fields: &[
-        Field::required("workerGroup", Rule::Name(38)),
-        Field::required("workerId", Rule::Name(38)),
-        Field::required("kind", Rule::Text(128)),
-        Field::required("title", Rule::Text(128)),
-        Field::required("description", Rule::Text(10_240)),
-        Field::default("extra", Rule::Object, || json!({})),
+        Field::required("workerGroup", ValueType::Name(38)),
+        Field::required("workerId", ValueType::Name(38)),
+        Field::required("kind", ValueType::Text(128)),
+        Field::required("title", ValueType::Text(128)),
+        Field::required("description", ValueType::Text(10_240)),
+        Field::default("extra", ValueType::Object, || json!({})),
     ],
 };
 

@@ -10,7 +10,7 @@ use crate::context::{IssuingService, ServerContext};
 use crate::credentials::constant_time_eq;
 use crate::error::RequestError;
 use crate::method::{Method, SecretPart};
-use crate::schema::{Field, Rule, Schema};
+use crate::schema::{Field, Schema, ValueType};
 use crate::slugid::token;
 use crate::state::pools::{PoolWorker, WorkerKey};
 use crate::state::secret_text::SecretText;
@@ -28,22 +28,22 @@ pub(super) const METHODS: &[Method] = &[
 const REGISTER: Schema = Schema {
     name: "worker-manager/v1/register-worker-request.json",
     fields: &[
-        Field::required("workerPoolId", Rule::Text(77)),
-        Field::required("providerId", Rule::Name(38)),
-        Field::required("workerGroup", Rule::Name(38)),
-        Field::required("workerId", Rule::Name(38)),
-        Field::required("workerIdentityProof", Rule::Object),
-        Field::optional("systemBootTime", Rule::Timestamp),
+        Field::required("workerPoolId", ValueType::Text(77)),
+        Field::required("providerId", ValueType::Name(38)),
+        Field::required("workerGroup", ValueType::Name(38)),
+        Field::required("workerId", ValueType::Name(38)),
+        Field::required("workerIdentityProof", ValueType::Object),
+        Field::optional("systemBootTime", ValueType::Timestamp),
     ],
 };
 
 const REREGISTER: Schema = Schema {
     name: "worker-manager/v1/reregister-worker-request.json",
     fields: &[
-        Field::required("workerPoolId", Rule::Text(77)),
-        Field::required("workerGroup", Rule::Name(38)),
-        Field::required("workerId", Rule::Name(38)),
-        Field::required("secret", Rule::Text(44)),
+        Field::required("workerPoolId", ValueType::Text(77)),
+        Field::required("workerGroup", ValueType::Name(38)),
+        Field::required("workerId", ValueType::Name(38)),
+        Field::required("secret", ValueType::Text(44)),
     ],
 };
 

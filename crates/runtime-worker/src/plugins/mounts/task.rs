@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
-use runtime_caching::{CommitError, FolderHandle, Lookup, NewFolder, Uncommitted};
+use runtime_caching::{CommitError, FolderHandle, LookupOutcome, NewFolder, Uncommitted};
 use runtime_core::monitor::traced;
 use runtime_core::{TaskError, error_chain};
 use runtime_fetcher::{CachedInput, FetchContext};
@@ -132,13 +132,13 @@ impl TaskMounts {
         })
     }
 
-    fn record_lookup(&self, subject: &str, lookup: Lookup) {
+    fn record_lookup(&self, subject: &str, lookup: LookupOutcome) {
         let (counter, result) = match lookup {
-            Lookup::Hit => ("cache-hits", "is in the cache"),
-            Lookup::Joined => ("cache-hits", "was fetched for another task"),
-            Lookup::Miss => ("cache-misses", "was not in the cache"),
+            LookupOutcome::Hit => ("cache-hits", "is in the cache"),
+            LookupOutcome::Joined => ("cache-hits", "was fetched for another task"),
+            LookupOutcome::Miss => ("cache-misses", "was not in the cache"),
         };
-        self.run.report.add_cache_use(lookup != Lookup::Miss);
+        self.run.report.add_cache_use(lookup != LookupOutcome::Miss);
         self.run.monitor().count(counter, 1);
         self.run.context.log(format_args!("{subject} {result}"));
     }
@@ -174,7 +174,7 @@ async fn release_cache(
     disposition: CacheDisposition,
 ) -> Result<(), CommitError> {
     match (disposition, handle.lookup()) {
-        (CacheDisposition::Commit, _) | (CacheDisposition::Untouched, Lookup::Hit) => {
+        (CacheDisposition::Commit, _) | (CacheDisposition::Untouched, LookupOutcome::Hit) => {
             handle.commit().await
         }
         (CacheDisposition::Purge, _) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_core::monitor::Level;
 use runtime_mocks::MockMonitor;
-use runtime_mocks::taskcluster::{Fault, FaultRule, InjectedFault};
+use runtime_mocks::taskcluster::{Fault, FaultHandle, FaultRule};
 use runtime_worker::{Timing, WorkerBuilder};
 
 use super::{status, unavailable};
@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl TestBed {
     /// Continues an outage for a minute after its first effect, and ends it.
-    async fn outage_of_a_minute(&self, time: &ManualTime<'_>, fault: &InjectedFault) {
+    async fn outage_of_a_minute(&self, time: &ManualTime<'_>, fault: &FaultHandle) {
         time.advance_until(|| fault.hits() > 0).await;
         time.advance(MINUTE).await;
         // The worker retries, but on a busy machine perhaps not within the minute.

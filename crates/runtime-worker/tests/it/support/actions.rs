@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime_core::LifeCycleTracker;
-use runtime_mocks::taskcluster::{InjectedFault, TaskSnapshot};
+use runtime_mocks::taskcluster::{FaultHandle, TaskSnapshot};
 use runtime_worker::WorkerBuilder;
 use runtime_worker::report::TaskReport;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl TestBed {
     }
 
     /// Waits until a fault was injected at least `times` times.
-    pub(crate) async fn wait_for_hits(&self, fault: &InjectedFault, times: u32) {
+    pub(crate) async fn wait_for_hits(&self, fault: &FaultHandle, times: u32) {
         wait_until(|| fault.hits() >= times).await;
     }
 

@@ -22,9 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use runtime_core::{LifeCycleTracker, Stoppable as _};
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
-use runtime_mocks::taskcluster::{
-    Fault, FaultRule, InjectedFault, Taskcluster, TaskclusterBuilder,
-};
+use runtime_mocks::taskcluster::{Fault, FaultHandle, FaultRule, Taskcluster, TaskclusterBuilder};
 use runtime_worker::observer::{Observer, TaskEvent};
 use runtime_worker::report::TaskReport;
 use secrecy::ExposeSecret as _;
@@ -55,8 +53,8 @@ pub(crate) struct TestBed {
     reports: Reports,
     /// Removes purged resources. Its thresholds never evict idle ones.
     pub(crate) collector: GarbageCollector,
-    claims: InjectedFault,
-    reclaims: InjectedFault,
+    claims: FaultHandle,
+    reclaims: FaultHandle,
 }
 
 /// Records the reports of workers.

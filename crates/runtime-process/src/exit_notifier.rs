@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Wakes the task that waits for a child process.
-pub(crate) enum EndNotice {
+pub(crate) enum ExitNotifier {
     /// The kernel wakes only the task that waits for this child.
     Pidfd(AsyncFd<OwnedFd>),
     /// `SIGCHLD`, which wakes all waiting tasks at the end of each child. Used with Linux before 5.3, with a system
@@ -17,7 +17,7 @@ pub(crate) enum EndNotice {
     AnyChild(Signal),
 }
 
-impl EndNotice {
+impl ExitNotifier {
     /// Creates the notice for a child that is not reaped.
     pub(crate) fn of(pid: Pid) -> io::Result<Self> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     /// Waits for the notice of a child that ends on its own.
-    async fn wait_for(mut notice: EndNotice, child: &mut Child) -> io::Result<()> {
+    async fn wait_for(mut notice: ExitNotifier, child: &mut Child) -> io::Result<()> {
         while child.try_wait()?.is_none() {
             notice.recv().await?;
         }
@@ -81,10 +81,13 @@ mod tests {
     #[tokio::test]
     async fn end_of_other_child_is_not_received() -> io::Result<()> {
         let mut waiting = start("exec sleep 600")?;
-        let mut notice = EndNotice::of(pid(&waiting))?;
-        assert!(matches!(notice, EndNotice::Pidfd(_)), "Linux 5.3 or newer");
+        let mut notice = ExitNotifier::of(pid(&waiting))?;
+        assert!(
+            matches!(notice, ExitNotifier::Pidfd(_)),
+            "Linux 5.3 or newer"
+        );
         let mut other = start("exit 0")?;
-        let other_notice = EndNotice::of(pid(&other))?;
+        let other_notice = ExitNotifier::of(pid(&other))?;
         tokio::select! {
             biased;
             received = notice.recv() => panic!("the child runs: {received:?}"),
@@ -96,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn sigchld_is_the_fallback() -> io::Result<()> {
-        let notice = EndNotice::of_any_child()?;
+        let notice = ExitNotifier::of_any_child()?;
         let mut child = start("exit 0")?;
         wait_for(notice, &mut child).await
     }
@@ -106,7 +109,7 @@ mod tests {
         let mut child = start("exit 0")?;
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(pid(&child)), options)?;
-        EndNotice::of(pid(&child))?.recv().await?;
+        ExitNotifier::of(pid(&child))?.recv().await?;
         child.wait().map(drop)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::walls::TaskWalls;
 
 /// Where the program of a command is searched.
-pub(crate) struct ProgramOrigin {
+pub(crate) struct ProgramLookup {
     pub(crate) program: OsString,
     pub(crate) folder: PathBuf,
     /// The value of `PATH`, in which a program without a slash is searched.

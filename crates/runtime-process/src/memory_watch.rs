@@ -1,7 +1,5 @@
-//! Watches the running commands: samples their usage, and ends the command that uses most memory when the machine is
-//! about to run out of memory.
-//!
-//! One tokio task samples all commands, and runs only while there are commands.
+//! Samples the running commands in one tokio task, and ends the one that uses most memory when the machine is about to
+//! run out of memory.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
 use crate::cgroup::{Cgroup, CgroupUsage};
-use crate::high_memory::HighMemory;
+use crate::high_memory::HighMemoryPolicy;
 use crate::memory_timer::{HighMemoryTimer, MachineMemory};
 use crate::proc;
 use crate::tree_memory::memory_of_trees;
@@ -29,18 +27,17 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// The maximum interval between samples, even if they take long.
 const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The minimum ratio of an interval to the duration of the samples before it, up to the maximum interval: samples take
-/// at most a quarter percent of a core, for any number of commands and processes. The ratio does not apply while memory
-/// is low.
+/// The minimum ratio of an interval to the duration of the samples before it, unless memory is low: samples take at most
+/// a quarter percent of a core, for any number of commands and processes.
 const MIN_INTERVAL_RATIO: u32 = 400;
 
 /// Watches the running commands of an engine. Its work ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct CommandWatch(Arc<Shared>);
+pub(crate) struct MemoryWatch(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    settings: HighMemory,
+    settings: HighMemoryPolicy,
     /// The file in which the kernel counts the memory of the machine.
     meminfo: PathBuf,
     state: Mutex<State>,
@@ -76,14 +73,14 @@ pub(crate) struct CommandMeter {
 
 /// A command that is watched until this is dropped.
 #[derive(Debug)]
-pub(crate) struct WatchedCommand {
+pub(crate) struct WatchedCommandGuard {
     id: u64,
     shared: Arc<Shared>,
     end: oneshot::Receiver<String>,
 }
 
-impl CommandWatch {
-    pub(crate) fn new(settings: HighMemory, meminfo: PathBuf) -> Self {
+impl MemoryWatch {
+    pub(crate) fn new(settings: HighMemoryPolicy, meminfo: PathBuf) -> Self {
         Self(Arc::new(Shared {
             settings,
             meminfo,
@@ -92,7 +89,7 @@ impl CommandWatch {
     }
 
     /// Watches a command that has just started. The command may be ended when memory is low, or is only sampled.
-    pub(crate) fn watch(&self, meter: CommandMeter, is_ended: bool) -> WatchedCommand {
+    pub(crate) fn watch(&self, meter: CommandMeter, is_ended: bool) -> WatchedCommandGuard {
         let (sender, end) = oneshot::channel();
         let mut state = self.0.state.lock();
         let id = state.next_id;
@@ -113,7 +110,7 @@ impl CommandWatch {
             state.passes = Some(tokio::spawn(passes));
         }
         drop(state);
-        WatchedCommand {
+        WatchedCommandGuard {
             id,
             shared: Arc::clone(&self.0),
             end,
@@ -121,7 +118,7 @@ impl CommandWatch {
     }
 }
 
-impl Drop for CommandWatch {
+impl Drop for MemoryWatch {
     fn drop(&mut self) {
         if let Some(passes) = self.0.state.lock().passes.take() {
             passes.abort();
@@ -129,7 +126,7 @@ impl Drop for CommandWatch {
     }
 }
 
-impl WatchedCommand {
+impl WatchedCommandGuard {
     /// Waits until the command has to end, and returns the reason for the log of its task.
     ///
     /// # Cancel safety
@@ -149,7 +146,7 @@ impl WatchedCommand {
     }
 }
 
-impl Drop for WatchedCommand {
+impl Drop for WatchedCommandGuard {
     fn drop(&mut self) {
         self.shared.state.lock().commands.remove(&self.id);
     }
@@ -266,7 +263,7 @@ impl Command {
 
 impl State {
     /// Ends the command that uses most memory, if it uses enough.
-    fn end_largest(&mut self, settings: &HighMemory, machine: MachineMemory) {
+    fn end_largest(&mut self, settings: &HighMemoryPolicy, machine: MachineMemory) {
         // The current memory and not the peak: only that becomes free.
         let commands = self.commands.values_mut().filter(|it| it.end.is_some());
         let Some(largest) = commands.max_by_key(|command| command.curve.memory()) else {
@@ -285,7 +282,7 @@ impl State {
 }
 
 /// Returns the line for the log of a task that is ended.
-fn reason(settings: &HighMemory, machine: MachineMemory, curve: &UsageCurve) -> String {
+fn reason(settings: &HighMemoryPolicy, machine: MachineMemory, curve: &UsageCurve) -> String {
     let memory = ByteSize(curve.memory().unwrap_or_default());
     let (available, total) = (ByteSize(machine.available), ByteSize(machine.total));
     let (min, percent) = (ByteSize(settings.min_available), settings.max_used_percent);
@@ -327,12 +324,12 @@ mod tests {
         }
     }
 
-    fn settings() -> HighMemory {
-        HighMemory {
+    fn settings() -> HighMemoryPolicy {
+        HighMemoryPolicy {
             // Less than ten times the memory of this process.
             min_available: 10 << 20,
             duration: Duration::from_secs(2),
-            ..HighMemory::default()
+            ..HighMemoryPolicy::default()
         }
     }
 
@@ -341,7 +338,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("meminfo");
         fs::write(&file, meminfo(1000))?;
-        let watch = CommandWatch::new(settings(), file.clone());
+        let watch = MemoryWatch::new(settings(), file.clone());
         let mut small = watch.watch(unknown(), true);
         let mut large = watch.watch(own(), true);
         let start = Instant::now();
@@ -363,7 +360,7 @@ mod tests {
     async fn no_command_ends_without_need() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("meminfo");
-        let disabled = HighMemory {
+        let disabled = HighMemoryPolicy {
             max_used_percent: 100,
             ..settings()
         };
@@ -375,7 +372,7 @@ mod tests {
             (settings(), meminfo(1000), false),
         ] {
             fs::write(&file, text)?;
-            let watch = CommandWatch::new(settings, file.clone());
+            let watch = MemoryWatch::new(settings, file.clone());
             let mut command = watch.watch(own(), is_ended);
             let wait = tokio::time::timeout(Duration::from_secs(60), command.must_end());
             assert!(wait.await.is_err());
@@ -386,7 +383,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn passes_end_with_the_last_command() {
-        let watch = CommandWatch::new(settings(), "/proc/meminfo".into());
+        let watch = MemoryWatch::new(settings(), "/proc/meminfo".into());
         let passes = || watch.0.state.lock().passes.is_some();
         let (first, second) = (watch.watch(unknown(), true), watch.watch(unknown(), true));
         drop(first);

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 /// A worker drains the queue before it exits: under load a job does not wait for a switch of threads. The limit keeps
 /// workers from contending for the lock of one directory, which a `spawn_blocking` per job would (tokio starts up to
 /// 512 threads).
-struct BlockingPool {
+struct ShortFileJobs {
     state: Mutex<PoolState>,
     max_workers: usize,
 }
@@ -28,9 +28,9 @@ struct PoolState {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-static POOL: LazyLock<BlockingPool> = LazyLock::new(|| {
+static POOL: LazyLock<ShortFileJobs> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism();
-    BlockingPool::new(processors.map_or(2, usize::from))
+    ShortFileJobs::new(processors.map_or(2, usize::from))
 });
 
 /// Runs a short blocking operation, such as creating a small file, on the pool.
@@ -63,7 +63,7 @@ fn job<T: Send + 'static>(
     })
 }
 
-impl BlockingPool {
+impl ShortFileJobs {
     fn new(max_workers: usize) -> Self {
         let state = PoolState {
             jobs: VecDeque::new(),
@@ -97,7 +97,7 @@ impl BlockingPool {
 ///
 /// In the destructor, because a runtime that shuts down drops blocking tasks without running them: the queue may
 /// hold jobs of another runtime, which must not be lost.
-struct PoolWorker<'a>(&'a BlockingPool);
+struct PoolWorker<'a>(&'a ShortFileJobs);
 
 impl PoolWorker<'_> {
     /// Returns the next job. Without one, the worker leaves the count under the same lock: a job that is added
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn abandoned_job_is_skipped() {
-        let pool = BlockingPool::new(1);
+        let pool = ShortFileJobs::new(1);
         let (started, starts) = mpsc::channel();
         let (sender, result) = oneshot::channel();
         let worker = pool.enqueue(job(sender, move || {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn excess_jobs_wait_for_a_worker() {
-        let pool = BlockingPool::new(1);
+        let pool = ShortFileJobs::new(1);
         let (done, all) = mpsc::channel();
         let job = |number: u32| {
             let done = done.clone();
@@ -179,7 +179,7 @@ mod tests {
         let ended = ended.expect("runtime starts");
         let handle = ended.handle().clone();
         drop(ended);
-        let pool = Box::leak(Box::new(BlockingPool::new(1)));
+        let pool = Box::leak(Box::new(ShortFileJobs::new(1)));
         let (done, all) = mpsc::channel();
         let worker = pool.enqueue(Box::new(move || done.send(()).expect("receiver is alive")));
         let worker = worker.expect("pool has no worker yet");
@@ -201,9 +201,9 @@ mod models {
     #[test]
     fn every_job_runs_and_every_worker_exits() {
         loom::model(|| {
-            let pool = Arc::new(BlockingPool::new(1));
+            let pool = Arc::new(ShortFileJobs::new(1));
             let done = Arc::new(AtomicU32::new(0));
-            let enqueue = |pool: &BlockingPool, done: &Arc<AtomicU32>| {
+            let enqueue = |pool: &ShortFileJobs, done: &Arc<AtomicU32>| {
                 let done = Arc::clone(done);
                 let job = move || {
                     done.fetch_add(1, Ordering::SeqCst);

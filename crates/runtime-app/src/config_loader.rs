@@ -20,7 +20,7 @@ use crate::parts::{AppParts, EngineFactory};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(bound = "C: JsonSchema + Default + Serialize")]
-struct FileConfig<C> {
+struct FullConfig<C> {
     /// The identity, limits and behaviour of the worker.
     worker: WorkerConfig,
 
@@ -45,7 +45,7 @@ fn default_web_hooks() -> WebHookConfig {
 }
 
 /// Separates the section of the engine from the others.
-fn split<C>(read: FileConfig<C>, document: &ConfigDocument) -> (Config, C) {
+fn split<C>(read: FullConfig<C>, document: &ConfigDocument) -> (Config, C) {
     let config = Config {
         worker: read.worker,
         web_hooks: read.web_hooks,
@@ -58,7 +58,7 @@ fn split<C>(read: FileConfig<C>, document: &ConfigDocument) -> (Config, C) {
 }
 
 /// Reads configurations, and creates the engine.
-pub(crate) trait EngineSection: Send + Sync {
+pub(crate) trait ConfigLoader: Send + Sync {
     /// Returns the JSON schema of the configuration.
     fn schema(&self) -> Value;
 
@@ -77,12 +77,12 @@ pub(crate) trait EngineSection: Send + Sync {
 }
 
 /// The section of the type `C`, from which a function creates an engine.
-pub(crate) struct TypedSection<C, F> {
+pub(crate) struct TypedConfigLoader<C, F> {
     create: Arc<F>,
     section: PhantomData<fn() -> C>,
 }
 
-impl<C, F> TypedSection<C, F> {
+impl<C, F> TypedConfigLoader<C, F> {
     pub(crate) fn new(create: F) -> Self {
         Self {
             create: Arc::new(create),
@@ -91,9 +91,9 @@ impl<C, F> TypedSection<C, F> {
     }
 }
 
-impl<C: DeserializeOwned + Serialize + JsonSchema + Default, F> TypedSection<C, F> {
-    fn read(document: &ConfigDocument, web_hooks: Option<WebHookConfig>) -> Result<FileConfig<C>> {
-        let mut read: FileConfig<C> = document.read()?;
+impl<C: DeserializeOwned + Serialize + JsonSchema + Default, F> TypedConfigLoader<C, F> {
+    fn read(document: &ConfigDocument, web_hooks: Option<WebHookConfig>) -> Result<FullConfig<C>> {
+        let mut read: FullConfig<C> = document.read()?;
         if let Some(web_hooks) = web_hooks {
             read.web_hooks = web_hooks;
         }
@@ -102,19 +102,19 @@ impl<C: DeserializeOwned + Serialize + JsonSchema + Default, F> TypedSection<C, 
     }
 }
 
-impl<C, R, F> EngineSection for TypedSection<C, F>
+impl<C, R, F> ConfigLoader for TypedConfigLoader<C, F>
 where
     C: DeserializeOwned + Serialize + JsonSchema + Default + Send + 'static,
     R: IntoEngine + 'static,
     F: Fn(C, &AppParts<'_>) -> R + Send + Sync + 'static,
 {
     fn schema(&self) -> Value {
-        config::document_schema::<FileConfig<C>>()
+        config::document_schema::<FullConfig<C>>()
     }
 
     fn check(&self, document: &ConfigDocument) -> Result<()> {
-        document.check::<FileConfig<C>>()?;
-        match document.read::<FileConfig<C>>() {
+        document.check::<FullConfig<C>>()?;
+        match document.read::<FullConfig<C>>() {
             Ok(read) => split(read, document).0.check(),
             // A layer can mend it.
             Err(_) => Ok(()),

@@ -11,10 +11,10 @@ use runtime_core::{MalformedPayloadError, TaskError};
 use crate::engine::{FolderAccess, Sandbox, SandboxBuilder};
 
 /// The variables that plugins have set.
-pub(super) type SetVariables = BTreeMap<String, SetVariable>;
+pub(super) type PluginVariables = BTreeMap<String, PluginVariable>;
 
 /// A variable that a plugin has set.
-pub(super) struct SetVariable {
+pub(super) struct PluginVariable {
     plugin: &'static str,
     /// `None` for the address of a proxy, which is unknown before the start.
     value: Option<String>,
@@ -23,13 +23,13 @@ pub(super) struct SetVariable {
 /// Passes calls on to the builder of an engine, and refuses to set a variable that has another value.
 ///
 /// In the loop of the worker, so that neither engines nor plugins have to name an owner.
-pub(super) struct PluginBuilder<'a> {
+pub(super) struct PluginSandboxBuilder<'a> {
     pub(super) builder: &'a mut dyn SandboxBuilder,
     pub(super) plugin: &'static str,
-    pub(super) variables: &'a mut SetVariables,
+    pub(super) variables: &'a mut PluginVariables,
 }
 
-impl PluginBuilder<'_> {
+impl PluginSandboxBuilder<'_> {
     fn check(&self, name: &str, value: Option<&str>) -> Result<(), MalformedPayloadError> {
         let plugin = self.plugin;
         if let Some(payload) = self.builder.payload_env(name)
@@ -56,12 +56,12 @@ impl PluginBuilder<'_> {
         let plugin = self.plugin;
         let value = value.map(str::to_owned);
         self.variables
-            .insert(name.to_owned(), SetVariable { plugin, value });
+            .insert(name.to_owned(), PluginVariable { plugin, value });
     }
 }
 
 #[async_trait]
-impl SandboxBuilder for PluginBuilder<'_> {
+impl SandboxBuilder for PluginSandboxBuilder<'_> {
     fn set_env(&mut self, name: &str, value: &str) -> Result<(), MalformedPayloadError> {
         self.check(name, Some(value))?;
         self.builder.set_env(name, value)?;

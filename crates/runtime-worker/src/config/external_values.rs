@@ -23,13 +23,13 @@ pub(super) type ReadVariable = dyn Fn(&str) -> Result<String, VarError> + Send +
 
 /// A reference to a value, in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reference {
+pub(super) enum ConfigReference {
     Variable(String),
     File(String),
     Secret { name: String, key: Option<String> },
 }
 
-impl Reference {
+impl ConfigReference {
     /// Returns the reference that a map consists of, or an error text if the map is only similar to one.
     fn of(map: &Map<String, Value>) -> Option<Result<Self, String>> {
         let kind = ["$env", "$file", "$secret"]
@@ -60,7 +60,7 @@ impl Reference {
 }
 
 /// The source of a value, for error messages.
-impl fmt::Display for Reference {
+impl fmt::Display for ConfigReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "the variable `{name}`"),
@@ -71,7 +71,7 @@ impl fmt::Display for Reference {
 }
 
 /// Returns all references in a value with their JSON pointers.
-pub(super) fn references(value: &Value) -> Vec<(String, Reference)> {
+pub(super) fn references(value: &Value) -> Vec<(String, ConfigReference)> {
     let mut found = Vec::new();
     visit(&mut value.clone(), "", &mut |pointer, _, reference| {
         found.extend(reference.ok().map(|it| (pointer.to_owned(), it)));
@@ -83,9 +83,9 @@ pub(super) fn references(value: &Value) -> Vec<(String, Reference)> {
 fn visit(
     value: &mut Value,
     pointer: &str,
-    each: &mut impl FnMut(&str, &mut Value, Result<Reference, String>),
+    each: &mut impl FnMut(&str, &mut Value, Result<ConfigReference, String>),
 ) {
-    if let Some(reference) = value.as_object().and_then(Reference::of) {
+    if let Some(reference) = value.as_object().and_then(ConfigReference::of) {
         return each(pointer, value, reference);
     }
     match value {
@@ -118,7 +118,7 @@ pub(super) fn visit_leaves(value: &Value, pointer: &str, each: &mut impl FnMut(&
 }
 
 /// The sources of values.
-pub(super) struct OutsideValues<'a> {
+pub(super) struct ValueSources<'a> {
     pub(super) variable: &'a ReadVariable,
     /// The folder of relative paths.
     pub(super) folder: &'a Path,
@@ -127,7 +127,7 @@ pub(super) struct OutsideValues<'a> {
 }
 
 /// A configuration with its values from outside.
-pub(super) struct Resolved {
+pub(super) struct ResolvedConfig {
     pub(super) value: Value,
     /// The source of each value, by its JSON pointer.
     pub(super) origins: Origins,
@@ -137,7 +137,7 @@ pub(super) struct Resolved {
     pub(super) hidden: Vec<HiddenValue>,
 }
 
-impl Resolved {
+impl ResolvedConfig {
     pub(super) fn without_references(value: Value) -> Self {
         Self {
             value,
@@ -149,9 +149,9 @@ impl Resolved {
     }
 
     /// Records the source of each part of a value.
-    fn record(&mut self, pointer: &str, value: &Value, source: &Reference) {
-        let is_secret = matches!(source, Reference::Secret { .. });
-        let is_hidden = is_secret || matches!(source, Reference::File(_));
+    fn record(&mut self, pointer: &str, value: &Value, source: &ConfigReference) {
+        let is_secret = matches!(source, ConfigReference::Secret { .. });
+        let is_hidden = is_secret || matches!(source, ConfigReference::File(_));
         visit_leaves(value, pointer, &mut |pointer, leaf| {
             self.origins.insert(pointer.to_owned(), source.to_string());
             if is_hidden {
@@ -176,10 +176,10 @@ pub(super) struct HiddenValue {
     pub(super) is_secret: bool,
 }
 
-impl OutsideValues<'_> {
+impl ValueSources<'_> {
     /// Replaces all references by their values. One that cannot be resolved stays and is a problem.
-    pub(super) fn resolve(&self, mut value: Value) -> Resolved {
-        let mut resolved = Resolved::without_references(Value::Null);
+    pub(super) fn resolve(&self, mut value: Value) -> ResolvedConfig {
+        let mut resolved = ResolvedConfig::without_references(Value::Null);
         let mut total = 0;
         visit(&mut value, "", &mut |pointer, place, reference| {
             let read = reference.and_then(|reference| {
@@ -207,15 +207,15 @@ impl OutsideValues<'_> {
                 }),
             }
         });
-        Resolved { value, ..resolved }
+        ResolvedConfig { value, ..resolved }
     }
 
     /// Returns the value and its size in bytes.
-    fn read(&self, reference: &Reference) -> Result<(Value, usize), String> {
+    fn read(&self, reference: &ConfigReference) -> Result<(Value, usize), String> {
         let value = match reference {
-            Reference::Variable(name) => self.read_variable(name).map(Value::String),
-            Reference::File(path) => self.read_file(path).map(Value::String),
-            Reference::Secret { name, key } => self.read_secret(name, key.as_deref()),
+            ConfigReference::Variable(name) => self.read_variable(name).map(Value::String),
+            ConfigReference::File(path) => self.read_file(path).map(Value::String),
+            ConfigReference::Secret { name, key } => self.read_secret(name, key.as_deref()),
         };
         let value = value.map_err(|problem| format!("{reference} {problem}"))?;
         let size = match &value {

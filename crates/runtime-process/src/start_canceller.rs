@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The thread that starts a process is suspended until the program is executed. Therefore the new process itself stores
 /// its pid, in the shared memory.
 #[derive(Debug, Default)]
-pub(crate) struct StartControl {
+pub(crate) struct StartCanceller {
     /// The new process; 0 before it exists, and when it may be reaped.
     child: AtomicI32,
     is_cancelled: AtomicBool,
@@ -20,7 +20,7 @@ pub(crate) struct StartControl {
     signalling: Mutex<()>,
 }
 
-impl StartControl {
+impl StartCanceller {
     /// Ends the start. Has no effect if the program runs already.
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(true, SeqCst);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn cancelled_start_is_not_announced() {
-        let control = StartControl::default();
+        let control = StartCanceller::default();
         assert!(control.announce());
         control.ended();
         control.cancel();

@@ -3,9 +3,9 @@
 use runtime_worker::report::UsageSample;
 
 /// Watches nothing.
-pub(crate) struct WatchedCommand;
+pub(crate) struct WatchedCommandGuard;
 
-impl WatchedCommand {
+impl WatchedCommandGuard {
     /// Never returns.
     pub(crate) async fn must_end(&mut self) -> String {
         std::future::pending().await

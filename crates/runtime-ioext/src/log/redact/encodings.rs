@@ -14,9 +14,9 @@ pub(super) const MIN_HEAD: usize = 16;
 
 /// A form: plain, or base64 of the part at one of three positions within a group of three bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Form(u8);
+pub(super) struct SecretEncoding(u8);
 
-impl Form {
+impl SecretEncoding {
     pub(super) const MIN: Self = Self(0);
     pub(super) const MAX: Self = Self(3);
 

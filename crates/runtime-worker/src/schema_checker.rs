@@ -15,7 +15,7 @@ const MAX_QUOTED: usize = 64;
 
 /// Finds the violations of a schema.
 #[derive(Clone, Copy)]
-pub(crate) struct SchemaProblems<'a> {
+pub(crate) struct SchemaChecker<'a> {
     pub(crate) schema: &'a Value,
     /// The name of the checked value in paths, such as `payload`. Empty for paths that start with the first key.
     pub(crate) root: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct SchemaProblems<'a> {
     pub(crate) origins: &'a Origins,
 }
 
-impl SchemaProblems<'_> {
+impl SchemaChecker<'_> {
     /// Returns the violations, up to 50.
     pub(crate) fn find(self, validator: &Validator, value: &Value) -> Vec<Problem> {
         let errors = validator.iter_errors(value);
