@@ -92,7 +92,11 @@ async fn lost_run_is_left_to_the_other_worker() {
     resolutions.sort_unstable();
     assert_eq!(resolutions, ["abandoned: the claim was lost", "completed"]);
     let pid = bed.pid(&pid);
-    crate::support::wait_until(|| !crate::support::is_alive(pid)).await;
+    // The folder of a lost run is removed after the stop if its processes need longer to end.
+    crate::support::wait_until(|| {
+        !crate::support::is_alive(pid) && bed.leftover_files().is_empty()
+    })
+    .await;
     bed.assert_no_leftovers();
 }
 
