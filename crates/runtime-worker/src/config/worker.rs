@@ -137,7 +137,9 @@ impl WorkerConfig {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
         });
         if is_local {
-            for host in LOCAL_HOSTS.map(|host| host.parse().expect("a host")) {
+            // All of them can be parsed.
+            let hosts = LOCAL_HOSTS.into_iter().filter_map(|host| host.parse().ok());
+            for host in hosts {
                 // Not again if the configuration already has it, as one that was printed does.
                 if !self.fetch.allowed_hosts.contains(&host) {
                     self.fetch.allowed_hosts.push(host);
