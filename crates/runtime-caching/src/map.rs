@@ -2,7 +2,7 @@
 //!
 //! A key has one slot per copy of its resource, so at most one in a shared cache. An entry that is being disposed
 //! of does not count; its slot remains until the disposal succeeds. A slot first holds a construction, then the
-//! resulting entry. A slot that was removed from the map is *purged*: no request finds it, and its last user gives
+//! resulting entry. A slot that was removed from the map is *discarded*: no request finds it, and its last user gives
 //! it to the collector.
 
 use std::hash::BuildHasher;

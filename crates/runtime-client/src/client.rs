@@ -7,9 +7,9 @@ use runtime_core::{ApiError, CredentialsWatch, ScopeSet};
 use serde::de::DeserializeOwned;
 
 use crate::authorizer::Authorizer;
-use crate::pending_claims::UndeliveredClaims;
 use crate::transport::call::Call;
 use crate::transport::shared::Transport;
+use crate::undelivered_claims::UndeliveredClaims;
 
 /// Calls the services of a deployment with the current credentials. Cheap to clone.
 ///
@@ -25,7 +25,7 @@ use crate::transport::shared::Transport;
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
     pub(crate) authorizer: Authorizer,
-    pub(crate) pending_claims: Arc<UndeliveredClaims>,
+    pub(crate) undelivered_claims: Arc<UndeliveredClaims>,
 }
 
 impl Client {
@@ -57,7 +57,7 @@ impl Client {
         Self {
             transport,
             authorizer,
-            pending_claims: Arc::default(),
+            undelivered_claims: Arc::default(),
         }
     }
 

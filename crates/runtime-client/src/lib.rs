@@ -86,7 +86,6 @@ pub mod identity;
 mod index;
 mod metadata_service;
 mod objects;
-mod pending_claims;
 mod queue;
 mod registration;
 mod service_clock;
@@ -94,6 +93,7 @@ mod services;
 mod settings;
 pub mod shutdown;
 mod transport;
+mod undelivered_claims;
 mod upload;
 
 pub use authorizer::Authorizer;

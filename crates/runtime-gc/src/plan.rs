@@ -103,17 +103,17 @@ fn simulate(
     max_unknown: u64,
 ) {
     let mut chosen = ClassTotals::default();
-    for shortfall in &evaluation.shortfalls {
-        let filter = shortfall.filter();
+    for demand in &evaluation.demands {
+        let filter = demand.filter();
         for it in entries.iter_mut() {
-            let of_class = chosen.of(shortfall.rule.class);
+            let of_class = chosen.of(demand.rule.class);
             // The same condition as in a decision. Differences can only be due to unknown sizes.
-            if shortfall.is_met(&in_flight, of_class, max_unknown) {
+            if demand.is_met(&in_flight, of_class, max_unknown) {
                 break;
             }
             if matches!(it.action, PlannedAction::Keep(_)) && filter.matches(&it.key, it.last_used)
             {
-                it.action = PlannedAction::Evict(EvictionReason::Rule(shortfall.rule));
+                it.action = PlannedAction::Evict(EvictionReason::Rule(demand.rule));
                 in_flight.add(&it.entry.footprint);
                 chosen.add(it.entry.class, &it.entry.footprint);
             }

@@ -14,7 +14,7 @@ use crate::threshold::Threshold;
 
 /// The amount that one rule asks to evict: bytes, inodes, or a number of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EvictionDemand {
+pub(crate) struct RuleDemand {
     pub(crate) rule: LimitRule,
     /// The excess over the trigger.
     pub(crate) over_trigger: u64,
@@ -24,7 +24,7 @@ pub(crate) struct EvictionDemand {
     last_used_before: Option<MonotonicNanos>,
 }
 
-impl EvictionDemand {
+impl RuleDemand {
     /// Returns the resources whose eviction helps.
     pub(crate) fn filter(&self) -> EvictionFilter {
         let frees = match self.rule.limit {
@@ -84,17 +84,18 @@ pub(crate) struct PolicyInput<'a> {
     pub(crate) active: &'a [LimitRule],
 }
 
-/// The shortfalls of all rules, and the rules that cannot be checked.
+/// The demands of all rules, and the rules that cannot be checked.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluation {
-    pub(crate) shortfalls: Vec<EvictionDemand>,
+    pub(crate) demands: Vec<RuleDemand>,
     pub(crate) skipped: Vec<SkippedRule>,
 }
 
 impl PolicyInput<'_> {
     pub(crate) fn evaluate(&self) -> Evaluation {
         let mut out = Evaluation::default();
-        // Classes first: their victims may satisfy the limits for all resources, but not the reverse.
+        // Classes first: their evictions also count for the limits of all resources. The reverse does not hold, because
+        // those may evict resources of other classes.
         for class in CostClass::ALL {
             self.evaluate_limits(Some(class), self.config.class(class), &mut out);
         }
@@ -147,7 +148,7 @@ impl PolicyInput<'_> {
         let Some(age) = limit.filter(|age| !age.is_zero()) else {
             return;
         };
-        out.shortfalls.push(EvictionDemand {
+        out.demands.push(RuleDemand {
             rule,
             // Not a shortage: old resources that are in use violate nothing.
             over_trigger: 0,
@@ -250,7 +251,7 @@ impl Evaluation {
     /// Returns the rules that ask for an amount, which are all except the maximum age.
     pub(crate) fn rules(&self) -> impl Iterator<Item = LimitRule> {
         let rules = self
-            .shortfalls
+            .demands
             .iter()
             .filter(|it| it.last_used_before.is_none());
         rules.map(|it| it.rule)
@@ -258,7 +259,7 @@ impl Evaluation {
 
     /// Returns the limits whose trigger is exceeded, without those that only miss their target.
     pub(crate) fn shortages(&self) -> Vec<ExceededLimit> {
-        let exceeded = self.shortfalls.iter().filter(|it| it.over_trigger > 0);
+        let exceeded = self.demands.iter().filter(|it| it.over_trigger > 0);
         exceeded
             .map(|it| ExceededLimit {
                 rule: it.rule,
@@ -268,7 +269,7 @@ impl Evaluation {
     }
 
     fn push(&mut self, rule: LimitRule, over_trigger: u64, over_target: u64) {
-        self.shortfalls.push(EvictionDemand {
+        self.demands.push(RuleDemand {
             rule,
             over_trigger,
             over_target,

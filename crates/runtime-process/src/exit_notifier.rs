@@ -18,7 +18,7 @@ pub(crate) enum ExitNotifier {
 }
 
 impl ExitNotifier {
-    /// Creates the notice for a child that is not reaped.
+    /// Creates the notifier of a child that is not reaped yet.
     pub(crate) fn of(pid: Pid) -> io::Result<Self> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
         let pidfd = pidfd.and_then(register).map(Self::Pidfd);

@@ -100,7 +100,7 @@ impl OrphanCandidate {
 }
 
 /// A search for the processes of a command.
-pub(crate) struct OrphanSearch<'a> {
+pub(crate) struct OrphanCleanup<'a> {
     /// The first process of the command, which has ended; `None` if it is unknown.
     pub(crate) leader: Option<i32>,
     pub(crate) is_marked: &'a dyn Fn(&OrphanCandidate) -> bool,
@@ -111,7 +111,7 @@ pub(crate) struct OrphanSearch<'a> {
     pub(crate) is_marked_child: &'a dyn Fn(u64) -> bool,
 }
 
-impl OrphanSearch<'_> {
+impl OrphanCleanup<'_> {
     /// Kills the processes of the command until no scan finds one, or until a limit is reached.
     pub(crate) fn run(&self, scan: impl Fn() -> Vec<OrphanCandidate>) -> KilledOrphans {
         let start = Instant::now();

@@ -13,7 +13,7 @@ use crate::call::{ApiResult, Call, Caller, Reply};
 use crate::context::ServerContext;
 use crate::error::{ErrorCode, RequestError};
 use crate::faults::HandlerFaults;
-use crate::hawk::{self, ClientLookup, RequestToAuthenticate, Signer};
+use crate::hawk::{self, ClientsAndRoles, RequestToAuthenticate, Signer};
 use crate::method::{Authentication, Handler, Method};
 use crate::request::{header_text, is_json, parse_query, split_host};
 use crate::router::{Route, check_params};
@@ -110,7 +110,7 @@ fn parse_payload(call: &mut Call, headers: &HeaderMap, body: &[u8]) -> Result<Va
 }
 
 fn authenticate(
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
     call: &Call,
     head: &Parts,
     body: &[u8],
@@ -125,7 +125,7 @@ fn authenticate(
         authorization: header_text(&head.headers, AUTHORIZATION),
     };
     let signer =
-        hawk::authenticate(signed, call.now, directory).map_err(RequestError::unauthorized)?;
+        hawk::authenticate(signed, call.now, clients).map_err(RequestError::unauthorized)?;
     if let Some(signer) = &signer {
         let content_type = header_text(&head.headers, CONTENT_TYPE).unwrap_or_default();
         hawk::check_payload(signer, content_type, body).map_err(RequestError::unauthorized)?;

@@ -15,7 +15,7 @@ use crate::credentials::{Issuer, TemporaryCredentials};
 use crate::data_folder::DataFolder;
 use crate::error::{ErrorCode, RequestError};
 use crate::faults::FaultRules;
-use crate::hawk::ClientLookup;
+use crate::hawk::ClientsAndRoles;
 use crate::journal::OpenJournalError;
 use crate::slugid::slugid;
 use crate::state::State;
@@ -236,7 +236,7 @@ pub(crate) enum IssuingService {
     WorkerManager,
 }
 
-impl ClientLookup for ServerContext {
+impl ClientsAndRoles for ServerContext {
     fn client(&self, client_id: &str) -> Option<Arc<AuthClient>> {
         self.read(|state| state.clients.get(client_id))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::hawk::ClientLookup;
+use crate::hawk::ClientsAndRoles;
 use crate::state::clients::AuthClient;
 
 /// The id of the client.
@@ -12,14 +12,14 @@ const CLIENT_ID: &str = "tester";
 /// The public access token of the client.
 const ACCESS_TOKEN: &str = "no-secret";
 
-/// A directory whose only client is the one for tests, with the roles of the real directory.
+/// A clients whose only client is the one for tests, with the roles of the real clients.
 pub(crate) struct TestClient<'a> {
     client: Arc<AuthClient>,
-    roles: &'a dyn ClientLookup,
+    roles: &'a dyn ClientsAndRoles,
 }
 
 impl<'a> TestClient<'a> {
-    pub(crate) fn new(roles: &'a dyn ClientLookup, scopes: Vec<String>) -> Self {
+    pub(crate) fn new(roles: &'a dyn ClientsAndRoles, scopes: Vec<String>) -> Self {
         let token = ACCESS_TOKEN.to_owned().into();
         let created = Timestamp::UNIX_EPOCH;
         let client = AuthClient::new(token, scopes, "", created, Timestamp::MAX);
@@ -30,7 +30,7 @@ impl<'a> TestClient<'a> {
     }
 }
 
-impl ClientLookup for TestClient<'_> {
+impl ClientsAndRoles for TestClient<'_> {
     fn client(&self, client_id: &str) -> Option<Arc<AuthClient>> {
         (client_id == CLIENT_ID).then(|| Arc::clone(&self.client))
     }

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
-use crate::pending_claims::{ClaimKey, ClaimResult, UndeliveredClaim};
 use crate::transport::call::{Call, path};
+use crate::undelivered_claims::{ClaimKey, ClaimResult, UndeliveredClaim};
 
 impl Client {
     /// Takes over a claim that an earlier caller did not receive, or sends a request.
@@ -23,7 +23,7 @@ impl Client {
             worker_group: request.worker_group.clone(),
             worker_id: request.worker_id.clone(),
         };
-        let pending = &self.pending_claims;
+        let pending = &self.undelivered_claims;
         let claim = match pending.take(&key) {
             Some(claim) => claim,
             None => UndeliveredClaim::Request(self.spawn_claim_request(task_queue_id, request)?),
@@ -45,7 +45,7 @@ impl Client {
         // The client for the request has its own pending claims. With those of `self`, the request would keep alive the
         // value whose drop cancels it.
         let client = Client {
-            pending_claims: Default::default(),
+            undelivered_claims: Default::default(),
             ..self.clone()
         };
         Ok(AbortOnDropHandle::new(tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::core::Collector;
-use crate::policy::{Evaluation, EvictionDemand};
+use crate::policy::{Evaluation, RuleDemand};
 use crate::registry::{
     ClassTotals, Entry, EvictionFilter, FootprintSum, FreedSpace, Registry, Selection,
 };
@@ -63,7 +63,7 @@ pub(super) struct Decision {
 }
 
 impl Collector {
-    /// Reads the statistics once and takes the victims of the resulting shortfalls.
+    /// Reads the statistics once and takes the victims of the resulting demands.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
         self.with_stats(|stats| DecisionBuilder::new(&self.shared).decide(stats, collection))
     }
@@ -98,7 +98,7 @@ impl<'a> DecisionBuilder<'a> {
             .shared
             .policy_input(stats, &collection.active)
             .evaluate();
-        evaluation.shortfalls.iter().for_each(|it| self.meet(it));
+        evaluation.demands.iter().for_each(|it| self.meet(it));
         // The limits were met above in this case too: their victims are reported with the limit as
         // the reason.
         let everything = collection.purpose == Purpose::EvictEverything;
@@ -130,13 +130,13 @@ impl<'a> DecisionBuilder<'a> {
         self.take(select, Some(EvictionReason::Everything), |_| false);
     }
 
-    fn meet(&mut self, shortfall: &EvictionDemand) {
-        let filter = shortfall.filter();
+    fn meet(&mut self, demand: &RuleDemand) {
+        let filter = demand.filter();
         let max_unknown = self.shared.config.max_parallel_disposals.max(1) as u64;
         let select = |registry: &mut Registry, budget: &mut _| registry.select(&filter, budget);
-        self.take(select, Some(EvictionReason::Rule(shortfall.rule)), |it| {
-            let chosen = it.chosen.of(shortfall.rule.class);
-            shortfall.is_met(&it.in_flight, chosen, max_unknown)
+        self.take(select, Some(EvictionReason::Rule(demand.rule)), |it| {
+            let chosen = it.chosen.of(demand.rule.class);
+            demand.is_met(&it.in_flight, chosen, max_unknown)
         });
     }
 

@@ -88,9 +88,9 @@ impl Collector {
 }
 
 fn missing_disk(input: &PolicyInput<'_>) -> u64 {
-    let shortfalls = input.evaluate().shortfalls;
-    let free_disk = shortfalls.iter().find(|it| it.rule == FREE_DISK);
-    free_disk.map_or(0, |shortfall| shortfall.over_trigger)
+    let demands = input.evaluate().demands;
+    let free_disk = demands.iter().find(|it| it.rule == FREE_DISK);
+    free_disk.map_or(0, |demand| demand.over_trigger)
 }
 
 /// The resources by whether a collection can dispose of them.

@@ -2,8 +2,8 @@
 //!
 //! A process belongs to a command if it has one of the command's [marks](crate::marks), or if it is a child or in the
 //! session of such a process. The parent of an orphan has ended; with [`adopt_orphans`], this process becomes the new
-//! parent. If a child of this process has a lower limit, it has hidden its marks, because no other part of this program
-//! starts such processes.
+//! parent. A child of this process with a lower limit belongs to a task: only a process of a task
+//! lowers its limit, which hides its mark.
 //!
 //! Processes that fork faster than any search, or that have the capability to change their marks, can only be ended by
 //! a control group or a process namespace.
@@ -18,7 +18,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::marks::{CommandMark, CommandState, LiveWorkers, OwningWorker};
 use crate::orphan_search::{
-    KilledOrphans, OrphanCandidate, OrphanSearch, TaskVariable, children_except_leaders,
+    KilledOrphans, OrphanCandidate, OrphanCleanup, TaskVariable, children_except_leaders,
     own_children, own_pid, raw,
 };
 use crate::proc::{self, ProcessKey};
@@ -137,7 +137,7 @@ impl OrphanScanner {
             number == mark.number
                 || is_unknown && (self.owner.owns(number) || self.is_lowered(number))
         };
-        let search = OrphanSearch {
+        let search = OrphanCleanup {
             leader: Some(leader),
             number: Some(mark.number),
             is_marked: &is_marked,
@@ -278,7 +278,7 @@ pub(crate) fn kill_leftovers(live: &LiveWorkers) -> KilledOrphans {
             .is_some_and(|number| live.is_dead_number(number))
             || variable.is_some_and(|variable| live.is_dead(variable))
     };
-    let search = OrphanSearch {
+    let search = OrphanCleanup {
         leader: None,
         number: None,
         is_marked: &is_marked,

@@ -326,7 +326,7 @@ fn session_of_others_is_spared() {
         number,
         variable: TaskVariable::Missing,
     };
-    let search = OrphanSearch {
+    let search = OrphanCleanup {
         leader: None,
         is_marked: &|process| process.number == Some(7),
         number: None,

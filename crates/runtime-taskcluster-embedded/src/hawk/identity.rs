@@ -25,7 +25,7 @@ pub(crate) struct Signer {
 }
 
 /// Access to clients and roles.
-pub(crate) trait ClientLookup {
+pub(crate) trait ClientsAndRoles {
     /// Returns a client by its id.
     fn client(&self, client_id: &str) -> Option<Arc<AuthClient>>;
 
@@ -51,26 +51,26 @@ pub(super) fn identify(
     id: &str,
     ext: Option<&str>,
     now: Timestamp,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<(Signer, Key), String> {
     let ext = ext.map(parse_extension).transpose()?.unwrap_or_default();
     let (scopes, expires, token) = match ext.certificate {
         None => {
-            let client = find_client(id, now, directory)?;
+            let client = find_client(id, now, clients)?;
             let token = client.token().to_owned();
             (client.scopes.clone(), client.expires, token)
         }
         Some(certificate) => {
             let certificate = parse_certificate(certificate)?;
-            let issuer = find_client(certificate.issued_by(id), now, directory)?;
+            let issuer = find_client(certificate.issued_by(id), now, clients)?;
             let token = certificate.verify(id, issuer.token(), now)?;
-            check_issuer(id, &certificate, &directory.assume(issuer.scopes.clone()))?;
+            check_issuer(id, &certificate, &clients.assume(issuer.scopes.clone()))?;
             let expires = certificate.expires();
             (certificate.scopes, expires, token)
         }
     };
     // Roles are expanded for each request: a changed role applies at once to issued credentials.
-    let scopes = authorize(directory.assume(scopes), ext.authorized_scopes, directory)?;
+    let scopes = authorize(clients.assume(scopes), ext.authorized_scopes, clients)?;
     let key = Key::new(token, SHA256).map_err(|error| error.to_string())?;
     let signer = Signer {
         client_id: id.to_owned(),
@@ -84,9 +84,9 @@ pub(super) fn identify(
 fn find_client(
     id: &str,
     now: Timestamp,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<Arc<AuthClient>, String> {
-    match directory.client(id) {
+    match clients.client(id) {
         None => Err(format!("Client with clientId '{id}' not found")),
         Some(client) if client.disabled => Err(format!("Client with clientId '{id}' is disabled")),
         Some(client) if client.expires < now => {
@@ -100,17 +100,17 @@ fn find_client(
 fn authorize(
     scopes: Vec<String>,
     authorized: Option<Vec<String>>,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<Vec<String>, String> {
     let Some(authorized) = authorized else {
         return Ok(scopes);
     };
-    let anonymous = directory.anonymous();
+    let anonymous = clients.anonymous();
     let is_allowed = |scope: &String| satisfies(&scopes, scope) || satisfies(&anonymous, scope);
     if !authorized.iter().all(is_allowed) {
         return Err("ext.authorizedScopes oversteps your scopes".to_owned());
     }
-    Ok(directory.assume(authorized))
+    Ok(clients.assume(authorized))
 }
 
 fn check_issuer(id: &str, certificate: &Certificate, issuer: &[String]) -> Result<(), String> {

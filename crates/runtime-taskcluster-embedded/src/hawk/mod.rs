@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use hawk::{Bewit, Header, PayloadHasher, RequestBuilder, SHA256};
 use jiff::Timestamp;
 
-pub(crate) use self::identity::{ClientLookup, Signer};
+pub(crate) use self::identity::{ClientsAndRoles, Signer};
 
 use self::identity::identify;
 
@@ -36,7 +36,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 pub(crate) fn authenticate(
     request: RequestToAuthenticate<'_>,
     now: Timestamp,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<Option<Signer>, String> {
     timestamps::check(request.resource, request.authorization)?;
     let unsigned =
@@ -52,9 +52,9 @@ pub(crate) fn authenticate(
     match (request.authorization, bewit) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err("Unauthorized: Multiple authentications".to_owned()),
-        (Some(header), None) => verify_header(unsigned, header, now, directory).map(Some),
+        (Some(header), None) => verify_header(unsigned, header, now, clients).map(Some),
         (None, Some(bewit)) => {
-            verify_bewit(unsigned, request.method, &bewit, now, directory).map(Some)
+            verify_bewit(unsigned, request.method, &bewit, now, clients).map(Some)
         }
     }
 }
@@ -72,7 +72,7 @@ fn verify_header(
     request: RequestBuilder<'_>,
     header: &str,
     now: Timestamp,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<Signer, String> {
     let header = header
         .strip_prefix("Hawk ")
@@ -85,7 +85,7 @@ fn verify_header(
     };
     // Nonces are required but not recorded: on the loopback interface, protection from replays has
     // no purpose.
-    let (signer, key) = identify(id, header.ext.as_deref(), now, directory)?;
+    let (signer, key) = identify(id, header.ext.as_deref(), now, clients)?;
     // The skew is checked below. The crate would report both failures as one, but the message has to
     // distinguish a wrong clock from a wrong token.
     let request = request.request();
@@ -111,7 +111,7 @@ fn verify_bewit(
     method: &str,
     bewit: &Bewit<'_>,
     now: Timestamp,
-    directory: &dyn ClientLookup,
+    clients: &dyn ClientsAndRoles,
 ) -> Result<Signer, String> {
     if !matches!(method, "GET" | "HEAD") {
         return Err("Unauthorized: Invalid method".to_owned());
@@ -119,7 +119,7 @@ fn verify_bewit(
     if bewit.exp() < SystemTime::now() {
         return Err("Unauthorized: Access expired".to_owned());
     }
-    let (signer, key) = identify(bewit.id(), bewit.ext(), now, directory)?;
+    let (signer, key) = identify(bewit.id(), bewit.ext(), now, clients)?;
     // A bewit is always signed for GET, even if the request is a HEAD.
     let request = request.method("GET").request();
     if !request.validate_bewit(bewit, &key) {

@@ -17,7 +17,7 @@ pub(super) const MAX_LINE_LEN: usize = if cfg!(test) { 1024 } else { 256 * 1024 
 
 /// The position of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct JournalRange {
+pub(crate) struct ValueRange {
     pub(crate) offset: u64,
     /// In bytes.
     pub(crate) len: u32,
@@ -53,7 +53,7 @@ impl Batch {
         table: &str,
         key: &(impl Serialize + ?Sized),
         value: &impl Serialize,
-    ) -> io::Result<JournalRange> {
+    ) -> io::Result<ValueRange> {
         let record = self.start_record(table, key)?;
         let start = self.bytes.len();
         serde_json::to_writer(&mut self.bytes, value)?;
@@ -66,7 +66,7 @@ impl Batch {
         table: &str,
         key: &(impl Serialize + ?Sized),
         value: &[u8],
-    ) -> io::Result<JournalRange> {
+    ) -> io::Result<ValueRange> {
         let record = self.start_record(table, key)?;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(value);
@@ -95,7 +95,7 @@ impl Batch {
     }
 
     /// Ends a record whose value starts at `start`.
-    fn end_record(&mut self, record: usize, start: usize) -> io::Result<JournalRange> {
+    fn end_record(&mut self, record: usize, start: usize) -> io::Result<ValueRange> {
         let len = u32::try_from(self.bytes.len() - start).map_err(io::Error::other)?;
         self.bytes.push(b'\n');
         if self.bytes.len() - record > MAX_LINE_LEN {
@@ -104,7 +104,7 @@ impl Batch {
             return Err(io::Error::other(problem));
         }
         let offset = self.start + start as u64;
-        Ok(JournalRange { offset, len })
+        Ok(ValueRange { offset, len })
     }
 
     /// Returns the bytes to write, with the line that ends the batch.

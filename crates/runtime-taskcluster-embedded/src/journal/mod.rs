@@ -14,7 +14,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use self::batch::{Batch, JournalRange};
+pub(crate) use self::batch::{Batch, ValueRange};
 pub(crate) use self::read::{DamagedJournal, Entry};
 
 /// The name of the file in the data folder.
@@ -246,7 +246,7 @@ impl JournalReader {
         Ok(())
     }
 
-    pub(crate) fn read(&self, span: JournalRange) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, span: ValueRange) -> io::Result<Vec<u8>> {
         let mut file = &*self.0;
         // Appends set the position, too.
         file.seek(SeekFrom::Start(span.offset))?;

@@ -6,7 +6,7 @@ use std::str;
 
 use flate2::Crc;
 
-use super::batch::{COMMIT_START, JournalRange, MAX_LINE_LEN, checksum_text};
+use super::batch::{COMMIT_START, MAX_LINE_LEN, ValueRange, checksum_text};
 use super::{HEADER, HEADER_START, OpenJournalError};
 
 /// A damaged journal.
@@ -29,7 +29,7 @@ impl DamagedJournal {
 pub(crate) struct Entry {
     /// The first two fields of the record.
     name: Box<[u8]>,
-    pub(crate) value: JournalRange,
+    pub(crate) value: ValueRange,
 }
 
 impl Entry {
@@ -110,12 +110,12 @@ pub(super) fn read(reader: &mut impl BufRead) -> Result<Contents, OpenJournalErr
 
 /// Adds a record that starts at this position.
 fn add_record(
-    live: &mut HashMap<Box<[u8]>, JournalRange>,
+    live: &mut HashMap<Box<[u8]>, ValueRange>,
     line: &[u8],
     start: u64,
 ) -> Result<(), DamagedJournal> {
     let (name, value) = parse(line).map_err(|problem| DamagedJournal::new(start, problem))?;
-    let span = JournalRange {
+    let span = ValueRange {
         offset: start + (line.len() - 1 - value.len()) as u64,
         len: u32::try_from(value.len()).unwrap_or(u32::MAX),
     };

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::journal::{Batch, JournalRange, Rewrite};
+use crate::journal::{Batch, Rewrite, ValueRange};
 
 /// A part of the state that is stored in the journal.
 pub(super) trait JournaledTable {
@@ -15,12 +15,8 @@ pub(super) trait JournaledTable {
     fn name(&self) -> &'static str;
 
     /// Adds an entity that was read from the journal. Key and value are JSON.
-    fn restore(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        position: JournalRange,
-    ) -> serde_json::Result<()>;
+    fn restore(&mut self, key: &[u8], value: &[u8], position: ValueRange)
+    -> serde_json::Result<()>;
 
     /// Adds the entities that have changed and are not saved to a batch.
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()>;
@@ -96,7 +92,7 @@ where
         self.name
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8], _: JournalRange) -> serde_json::Result<()> {
+    fn restore(&mut self, key: &[u8], value: &[u8], _: ValueRange) -> serde_json::Result<()> {
         let (key, value) = (serde_json::from_slice(key)?, serde_json::from_slice(value)?);
         self.entries.insert(key, value);
         Ok(())

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::table::JournaledTable;
 use super::task::Task;
 use crate::error::{ErrorCode, RequestError};
-use crate::journal::{Batch, JournalRange, JournalReader, Rewrite};
+use crate::journal::{Batch, JournalReader, Rewrite, ValueRange};
 
 /// The name in the journal.
 const TASKS: &str = "task";
@@ -25,7 +25,7 @@ const TASKS: &str = "task";
 )]
 #[derive(Debug)]
 struct StoredTask {
-    value: JournalRange,
+    value: ValueRange,
     task_queue_id: Arc<str>,
     created: Timestamp,
     state: TaskState,
@@ -72,7 +72,7 @@ pub(crate) struct Tasks {
     changed: BTreeSet<Arc<str>>,
     journal: Option<JournalReader>,
     /// The positions of the resolved tasks in the current batch or rewrite, before it is complete.
-    written: Vec<(Arc<str>, JournalRange)>,
+    written: Vec<(Arc<str>, ValueRange)>,
     /// The links of restored tasks, until the state has them.
     links: Vec<TaskLinks>,
 }
@@ -131,7 +131,7 @@ impl Tasks {
         Ok(task)
     }
 
-    fn read(&self, id: &str, value: JournalRange) -> Result<Task, RequestError> {
+    fn read(&self, id: &str, value: ValueRange) -> Result<Task, RequestError> {
         let journal = self.journal.as_ref().ok_or(io::ErrorKind::NotFound);
         let bytes = journal
             .map_err(io::Error::from)
@@ -210,7 +210,7 @@ impl JournaledTable for Tasks {
         &mut self,
         key: &[u8],
         value: &[u8],
-        position: JournalRange,
+        position: ValueRange,
     ) -> serde_json::Result<()> {
         let id: Arc<str> = serde_json::from_slice(key)?;
         // Resolved tasks are nearly all, so their other properties are not even parsed.

@@ -25,7 +25,7 @@ pub(super) async fn close(log: &FollowedLog, hang_timeout: Duration) -> Result<(
     let closed = spawn_blocking(move || closing.close());
     match wait_for_progress(closed, size, hang_timeout).await {
         Ok(closed) => Ok(closed?),
-        Err(Stalled { written }) => {
+        Err(DiskStalled { written }) => {
             let (lost, seconds) = (log.len().saturating_sub(written), hang_timeout.as_secs());
             Err(format!(
                 "the last {lost} bytes of the log are lost: its disk accepted no data for {seconds} s"
@@ -48,7 +48,7 @@ pub(super) fn is_disk_full(log: &FollowedLog) -> bool {
 
 /// The disk has accepted no data.
 #[derive(Debug)]
-struct Stalled {
+struct DiskStalled {
     /// The number of bytes in the file.
     written: u64,
 }
@@ -58,7 +58,7 @@ async fn wait_for_progress<T>(
     mut work: JoinHandle<T>,
     size: impl Fn() -> Option<u64> + Clone + Send + 'static,
     interval: Duration,
-) -> Result<T, Stalled> {
+) -> Result<T, DiskStalled> {
     let mut last = None;
     loop {
         if let Ok(ended) = timeout(interval, &mut work).await {
@@ -78,7 +78,7 @@ async fn wait_for_progress<T>(
         // most two intervals.
         if written == last {
             let written = written.unwrap_or_default();
-            return Err(Stalled { written });
+            return Err(DiskStalled { written });
         }
         last = written;
     }
@@ -96,7 +96,7 @@ mod tests {
     const HANG: Duration = Duration::from_secs(60);
 
     /// Writes to a disk once in each interval, and returns the outcome and duration of the wait.
-    async fn close_with_writes(writes: u64) -> (Result<(), Stalled>, Duration) {
+    async fn close_with_writes(writes: u64) -> (Result<(), DiskStalled>, Duration) {
         let (size, start) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let written = Arc::clone(&size);
         let work = tokio::spawn(async move {

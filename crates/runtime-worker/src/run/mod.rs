@@ -32,7 +32,7 @@ use reporter::ResolutionReporter;
 use supervisor::RunSupervisor;
 
 /// Information and signals from the claim loop for a run that it started.
-pub(crate) struct LoopSignals {
+pub(crate) struct LoopState {
     /// The start of the claim request.
     pub(crate) claiming_since: Timestamp,
     /// The shutdown of the worker.
@@ -45,7 +45,7 @@ pub(crate) struct LoopSignals {
 pub(crate) async fn run_task(
     shared: &WorkerShared,
     claim: TaskClaim,
-    signals: &LoopSignals,
+    signals: &LoopState,
 ) -> TaskReport {
     let info = TaskInfo::from_claim(&claim);
     let (id, name) = (info.run.clone(), claim.task.metadata.name.clone());
@@ -100,7 +100,7 @@ pub(crate) async fn run_task(
 /// Returns the time since which the task was pending and this worker was claiming.
 ///
 /// The queue has measured the former with its own clock, which may differ from that of this machine.
-fn pending_since(claim: &TaskClaim, signals: &LoopSignals) -> Timestamp {
+fn pending_since(claim: &TaskClaim, signals: &LoopState) -> Timestamp {
     let runs = &claim.status.runs;
     let run = runs.iter().find(|run| run.run_id == claim.run_id);
     let scheduled = run.and_then(|run| run.scheduled);
@@ -117,7 +117,7 @@ async fn supervise(
     claim: &TaskClaim,
     run: TaskRun,
     controller: TaskContextController,
-    signals: &LoopSignals,
+    signals: &LoopState,
 ) -> Resolution {
     let reporter = ResolutionReporter {
         queue: &*shared.queue,

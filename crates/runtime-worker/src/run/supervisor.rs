@@ -34,7 +34,7 @@ impl RunSupervisor<'_> {
     /// Runs and resolves the task. The run is reclaimed until it is resolved, including the uploads at its end.
     pub(super) async fn run(&self, claim: &TaskClaim) -> Resolution {
         if self.should_give_back(claim) {
-            // Stopped before the first stage, the run takes the usual path to its report, without side effects.
+            // No stage is executed, and the run is reported like any stopped run.
             self.controller.abort();
         }
         tokio::select! {

@@ -14,8 +14,8 @@ use crate::foreign_call::foreign_call;
 use crate::payload::PayloadSchema;
 use crate::shared::WorkerShared;
 
-/// The time between the end of a task and the next claim of a worker that was full. Tasks that end together are replaced
-/// by one request, whose cost is a tenth of that of a task that does nothing.
+/// The time that a worker which was full waits after the end of a task, so that one request fills all places that become
+/// free together. A request costs a tenth of a task that does nothing.
 const CLAIM_DELAY: Duration = Duration::from_millis(5);
 
 /// The time limit of [`Engine::containment`](crate::Engine::containment), for which a person waits.
@@ -77,7 +77,7 @@ impl Worker {
     /// [`long_poll_timeout`](crate::Timing::long_poll_timeout). Tasks that it returns are resolved
     /// `worker-shutdown`, so that the queue runs them elsewhere. A task without retries left is run to its end
     /// after a graceful stop. While a claim is in flight, no run is given back, because the claim could return it.
-    /// The exception is a deadline that is nearer than `shutdown_reserve`.
+    /// If the deadline is nearer than `shutdown_reserve`, runs are given back nevertheless.
     ///
     /// # Cancel safety
     ///
@@ -107,9 +107,9 @@ impl Worker {
             }
             let free = self.capacity.saturating_sub(running.len());
             let free = free.min(usize::try_from(remaining).unwrap_or(usize::MAX));
-            // One claim at a time: a second one could return more tasks than there is capacity for.
             // Remembered until the next claim: once a task has ended, `free` no longer shows it.
             was_full |= free == 0;
+            // One claim at a time: a second one could return more tasks than there is capacity for.
             if claim_in_flight.is_some() || free == 0 || stage != StopStage::Running {
                 next_claim = None;
             } else {
@@ -130,7 +130,8 @@ impl Worker {
             let unanswered = self.poller.unanswered_for(timing);
             let is_quiet = claim_in_flight.is_none() && unanswered.is_none();
             if stage != StopStage::Running {
-                // Without tasks, nothing can be given back to a request that failed without an answer.
+                // Without a running task nothing is given back, so no request that failed without an answer
+                // can receive it again.
                 if claim_in_flight.is_none() && running.is_empty() {
                     return;
                 }

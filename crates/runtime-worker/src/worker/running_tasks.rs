@@ -9,7 +9,7 @@ use tokio::sync::SetOnce;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::report::TaskReport;
-use crate::run::{LoopSignals, run_task};
+use crate::run::{LoopState, run_task};
 use crate::shared::WorkerShared;
 
 /// The running tasks, each in a tokio task.
@@ -42,7 +42,7 @@ impl RunningTasks {
             run_id: claim.run_id,
         };
         let shared = Arc::clone(shared);
-        let signals = LoopSignals {
+        let signals = LoopState {
             claiming_since,
             stop: stop.clone(),
             no_more_claims: Arc::clone(&self.no_more_claims),

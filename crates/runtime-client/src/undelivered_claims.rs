@@ -73,7 +73,7 @@ impl UndeliveredClaims {
 
 impl fmt::Debug for UndeliveredClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingClaims").finish_non_exhaustive()
+        f.debug_struct("UndeliveredClaims").finish_non_exhaustive()
     }
 }
 
