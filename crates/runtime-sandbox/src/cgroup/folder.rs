@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::process::Pid;
 
 /// The file with the members of a group. Only folders of groups have it.
@@ -29,9 +30,11 @@ const NAME_PREFIX: &str = "task-";
 pub(super) struct GroupFolder {
     path: PathBuf,
     files: GroupFiles,
-    /// The kernel releases the lock when the owner ends for any reason. A process id in the name would not show this,
-    /// because another process, also in another container, may have the same id.
-    _lock: File,
+    /// The open folder, which is locked. The kernel releases the lock when the owner ends for any reason. A process id in
+    /// the name would not show this, because another process, also in another container, may have the same id.
+    ///
+    /// Files are opened relative to it: the kernel needs more time for a long path than for the file.
+    locked: File,
 }
 
 impl GroupFolder {
@@ -52,14 +55,14 @@ impl GroupFolder {
 
     /// Takes over a group without an owner. Fails if the owner is alive.
     pub(super) fn lock(path: PathBuf) -> io::Result<Self> {
-        let lock = File::open(&path)?;
-        lock.try_lock()?;
+        let locked = File::open(&path)?;
+        locked.try_lock()?;
         // Another worker may have removed the group before the lock.
         fs::metadata(&path)?;
         Ok(Self {
             path,
             files: GroupFiles::default(),
-            _lock: lock,
+            locked,
         })
     }
 
@@ -75,7 +78,7 @@ impl GroupFolder {
 
     /// Opens the file through which a process joins the group by writing `0`.
     pub(super) fn open_procs(&self) -> io::Result<File> {
-        File::create(self.path.join(PROCS))
+        open_in(&self.locked, PROCS, OFlags::WRONLY | OFlags::CREATE)
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
@@ -90,7 +93,7 @@ impl GroupFolder {
         if self.files.lack(file) {
             return None;
         }
-        read_text(self.path.join(file))
+        read_text(open_in(&self.locked, file, OFlags::RDONLY).ok()?)
     }
 
     /// Returns the number that is the whole content of a file.
@@ -111,14 +114,29 @@ impl GroupFolder {
         if self.files.lack(file) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        write_existing(&self.path.join(file), value)
+        let mut file = open_in(&self.locked, file, OFlags::WRONLY)?;
+        file.write_all(value.as_bytes())
     }
 
     /// Returns the members of the group and of those inside it.
     pub(super) fn members(&self) -> Vec<Pid> {
+        if self.has_no_inner_groups() {
+            let list = open_in(&self.locked, PROCS, OFlags::RDONLY).ok();
+            return list
+                .and_then(read_text)
+                .map_or_else(Vec::new, |list| parse_pids(&list).collect());
+        }
         let groups = with_inner_groups(&self.path).into_iter();
-        let lists = groups.filter_map(|group| read_text(group.join(PROCS)));
-        lists.flat_map(|list| parse_pids(&list)).collect()
+        let files = groups.filter_map(|group| File::open(group.join(PROCS)).ok());
+        let lists = files.filter_map(read_text);
+        lists
+            .flat_map(|list| parse_pids(&list).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Returns whether the folder certainly has no folders inside: each counts as a link to it.
+    fn has_no_inner_groups(&self) -> bool {
+        fstat(&self.locked).is_ok_and(|stat| stat.st_nlink == 2)
     }
 
     /// Returns whether the group or one inside it has members that still run.
@@ -191,11 +209,17 @@ fn with_inner_groups(path: &Path) -> Vec<PathBuf> {
     groups
 }
 
+/// Opens a file of an open folder.
+fn open_in(folder: &File, file: &str, flags: OFlags) -> io::Result<File> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = openat(folder, file, flags | OFlags::CLOEXEC, mode)?;
+    Ok(File::from(file))
+}
+
 /// Reads a file of the kernel. `fs::read_to_string` would query the length, which is always 0, and then read 32, 64,
 /// ... bytes; `take` avoids this.
-fn read_text(path: PathBuf) -> Option<String> {
+fn read_text(file: File) -> Option<String> {
     let mut text = String::with_capacity(READ_BYTES);
-    let file = File::open(path).ok()?;
     file.take(u64::MAX).read_to_string(&mut text).ok()?;
     Some(text)
 }
@@ -211,12 +235,10 @@ pub(super) fn write_existing(file: &Path, value: &str) -> io::Result<()> {
 }
 
 /// Parses the members of a group. A process outside of this process's pid namespace is listed as 0.
-fn parse_pids(list: &str) -> Vec<Pid> {
+fn parse_pids(list: &str) -> impl Iterator<Item = Pid> {
     let pids = list.lines().filter_map(|line| line.parse().ok());
     // `kill` takes negative numbers for groups of processes.
-    pids.filter(|pid: &i32| *pid > 0)
-        .filter_map(Pid::from_raw)
-        .collect()
+    pids.filter(|pid: &i32| *pid > 0).filter_map(Pid::from_raw)
 }
 
 /// Returns a random name. Names with a process id or a counter could be used again after a crash, for example by
@@ -262,7 +284,7 @@ mod tests {
     #[test]
     fn invisible_members_are_skipped() {
         let pids = parse_pids("0\n12\n-1\nx\n7\n");
-        let pids: Vec<_> = pids.iter().map(|pid| pid.as_raw_nonzero().get()).collect();
+        let pids: Vec<_> = pids.map(|pid| pid.as_raw_nonzero().get()).collect();
         assert_eq!(pids, [12, 7]);
     }
 

@@ -90,6 +90,18 @@ impl Cgroup {
         self.final_usage().with_memory(&self.folders)
     }
 
+    /// Returns only CPU time, peak memory and disk traffic, which are final once all members have ended. Reads at most
+    /// three files.
+    pub fn totals(&self) -> CgroupUsage {
+        CgroupUsage::read_totals(&self.folders)
+    }
+
+    /// Returns only CPU time, disk traffic, current memory and its pressure, which change while members run. Reads at
+    /// most five files.
+    pub fn sample(&self) -> CgroupUsage {
+        CgroupUsage::read_sample(&self.folders)
+    }
+
     /// Returns the counts of a group whose members have ended.
     pub(crate) fn final_usage(&self) -> CgroupUsage {
         CgroupUsage::read(&self.folders)

@@ -58,23 +58,35 @@ impl CgroupUsage {
     /// Reads the counts of a group, but not its current memory.
     pub(super) fn read(folders: &[GroupFolder]) -> Self {
         let counts = CounterFiles(folders);
-        // Each name of version 2 precedes that of version 1.
-        let micros = counts.labelled("cpu.stat", "usage_usec");
-        let nanos = || counts.number("cpuacct.usage").map(Duration::from_nanos);
         Self {
-            cpu: micros.map(Duration::from_micros).or_else(nanos),
-            memory: None,
-            peak_memory: (counts.number("memory.peak"))
-                .or_else(|| counts.number("memory.max_usage_in_bytes")),
             oom_kills: (counts.labelled("memory.events", "oom_kill"))
                 .or_else(|| counts.labelled("memory.oom_control", "oom_kill")),
             refused_forks: counts.labelled("pids.events", "max"),
-            disk_read: counts.disk_bytes("rbytes="),
-            disk_written: counts.disk_bytes("wbytes="),
             memory_pressure: counts.pressure("memory.pressure"),
             cpu_pressure: counts.pressure("cpu.pressure"),
             io_pressure: counts.pressure("io.pressure"),
+            ..Self::read_totals(folders)
         }
+    }
+
+    /// Reads CPU time, peak memory and disk traffic.
+    pub(super) fn read_totals(folders: &[GroupFolder]) -> Self {
+        let counts = CounterFiles(folders);
+        Self {
+            peak_memory: (counts.number("memory.peak"))
+                .or_else(|| counts.number("memory.max_usage_in_bytes")),
+            ..counts.cpu_and_disk()
+        }
+    }
+
+    /// Reads CPU time, disk traffic, current memory, and the time that members have waited for it.
+    pub(super) fn read_sample(folders: &[GroupFolder]) -> Self {
+        let counts = CounterFiles(folders);
+        let sample = Self {
+            memory_pressure: counts.pressure("memory.pressure"),
+            ..counts.cpu_and_disk()
+        };
+        sample.with_memory(folders)
     }
 
     /// Adds the current memory of a group.
@@ -107,17 +119,30 @@ impl CounterFiles<'_> {
         folders.find_map(|folder| folder.read_labelled(file, label))
     }
 
-    /// Returns the sum of a count over all disks.
-    fn disk_bytes(&self, label: &str) -> Option<u64> {
-        let text = self.0.iter().find_map(|it| it.read("io.stat"))?;
-        let counts = text.split_whitespace();
-        let counts = counts.filter_map(|count| count.strip_prefix(label)?.parse::<u64>().ok());
-        Some(counts.fold(0, u64::saturating_add))
+    fn cpu_and_disk(&self) -> CgroupUsage {
+        // The name of version 2 precedes that of version 1.
+        let micros = self.labelled("cpu.stat", "usage_usec");
+        let nanos = || self.number("cpuacct.usage").map(Duration::from_nanos);
+        let disks = self.0.iter().find_map(|it| it.read("io.stat"));
+        let sum = |label| disks.as_deref().map(|disks| sum_of_disks(disks, label));
+        CgroupUsage {
+            cpu: micros.map(Duration::from_micros).or_else(nanos),
+            disk_read: sum("rbytes="),
+            disk_written: sum("wbytes="),
+            ..CgroupUsage::default()
+        }
     }
 
     fn pressure(&self, file: &str) -> Option<Pressure> {
         parse_pressure(&self.0.iter().find_map(|it| it.read(file))?)
     }
+}
+
+/// Returns the sum of a count over all disks.
+fn sum_of_disks(disks: &str, label: &str) -> u64 {
+    let counts = disks.split_whitespace();
+    let counts = counts.filter_map(|count| count.strip_prefix(label)?.parse::<u64>().ok());
+    counts.fold(0, u64::saturating_add)
 }
 
 /// Parses lines such as `some avg10=0.00 avg60=0.00 avg300=0.00 total=1234`, whose total is in microseconds.
@@ -161,6 +186,40 @@ mod tests {
             (usage.disk_read, usage.disk_written),
             (Some(4100), Some(21))
         );
+        Ok(())
+    }
+
+    #[test]
+    fn parts_have_the_counts_of_the_whole() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let files = [
+            ("cpu.stat", "usage_usec 7\n"),
+            ("memory.peak", "9\n"),
+            ("memory.current", "8\n"),
+            ("memory.events", "oom_kill 1\n"),
+            ("io.stat", "8:0 rbytes=4096 wbytes=1\n"),
+            ("memory.pressure", "some total=5\n"),
+        ];
+        let group = [group(&parent, &files)?];
+        let whole = CgroupUsage::read(&group);
+        let (totals, sample) = (
+            CgroupUsage::read_totals(&group),
+            CgroupUsage::read_sample(&group),
+        );
+        let expected = CgroupUsage {
+            oom_kills: None,
+            memory_pressure: None,
+            ..whole
+        };
+        assert_eq!((totals, totals.peak_memory), (expected, Some(9)));
+        let expected = CgroupUsage {
+            memory: Some(8),
+            peak_memory: None,
+            oom_kills: None,
+            ..whole
+        };
+        assert_eq!((sample, sample.disk_read), (expected, Some(4096)));
+        assert!(sample.memory_pressure.is_some() && whole.oom_killed());
         Ok(())
     }
 
