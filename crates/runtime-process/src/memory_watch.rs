@@ -225,7 +225,7 @@ fn take_samples(meters: Vec<(u64, CommandMeter)>) -> BTreeMap<u64, CgroupUsage> 
     let mut samples = BTreeMap::new();
     let (mut ids, mut roots) = (Vec::new(), Vec::new());
     for (id, meter) in meters {
-        let usage = meter.cgroup.upgrade().map(|group| group.usage());
+        let usage = meter.cgroup.upgrade().map(|group| group.sample());
         match (usage, meter.root) {
             (Some(usage), _) if usage.memory.is_some() => {
                 samples.insert(id, usage);

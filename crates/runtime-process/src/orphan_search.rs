@@ -75,9 +75,9 @@ impl TaskVariable {
 }
 
 impl OrphanCandidate {
-    /// Reads a process; `None` if it has ended. Its variables are read only if `with_variable` is set.
-    pub(crate) fn read(pid: i32, with_variable: bool) -> Option<Self> {
-        let stat = proc::stat(pid)?;
+    /// Reads the marks of a process; `None` if it has ended. Its variables are read only if `with_variable` is set.
+    pub(crate) fn read(stat: ProcStat, with_variable: bool) -> Option<Self> {
+        let pid = stat.pid;
         let mut process = Self {
             number: proc::file_lock_limit(pid),
             variable: TaskVariable::Unreadable,

@@ -52,7 +52,18 @@ pub(crate) fn stat(pid: i32) -> Option<ProcStat> {
 /// Returns the process group and the session of this process; 0 for one that was created outside of its pid namespace,
 /// such as those of the first process of a container.
 ///
-/// rustix takes 0 for an impossible result of `getsid` and `getpgrp`.
+/// rustix takes 0 for an impossible result of `getsid` and `getpgrp`. The file `stat` has both, but the kernel adds up
+/// the times of all threads for it.
+#[cfg(target_os = "linux")]
+pub(crate) fn own_group_and_session() -> (i32, i32) {
+    #[expect(unsafe_code, reason = "rustix takes 0 for an impossible result")]
+    // SAFETY: both calls only return a number.
+    unsafe {
+        (libc::getpgrp(), libc::getsid(0))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn own_group_and_session() -> (i32, i32) {
     let own = stat(std::process::id().cast_signed());
     own.map_or((0, 0), |stat| (stat.group, stat.session))
@@ -77,7 +88,8 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
     })
 }
 
-/// Lists the processes that started after `first`, which is not reaped yet, without listing all processes.
+/// Lists the processes that started after `first`, which is not reaped yet, without a list of all processes. The list may
+/// contain `first`.
 ///
 /// The kernel assigns ascending pids, and the position of a process in the list of `/proc` is its pid plus a constant.
 /// Returns `None` if `first` is not at its position, or if the pids have started over since it was created. If they
@@ -86,6 +98,9 @@ pub(crate) fn process_keys() -> impl Iterator<Item = ProcessKey> {
 pub(crate) fn process_keys_since(first: i32) -> Option<Vec<ProcessKey>> {
     use rustix::fs::{Dir, Mode, OFlags, open};
 
+    if last_pid()? == first {
+        return Some(Vec::new());
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut entries = Dir::new(open("/proc", flags, Mode::empty()).ok()?).ok()?;
     entries.seek(i64::from(first) + PROC_PID_OFFSET).ok()?;
@@ -97,9 +112,14 @@ pub(crate) fn process_keys_since(first: i32) -> Option<Vec<ProcessKey>> {
         keys.push(ProcessKey { pid, inode });
     }
     // Read after the list, so that it also covers its time.
+    (keys.first()?.pid == first && last_pid()? >= first).then_some(keys)
+}
+
+/// Returns the pid that the kernel has assigned last, to a process or a thread.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn last_pid() -> Option<i32> {
     let load = read_text("/proc/loadavg")?;
-    let last_pid: i32 = load.split_ascii_whitespace().last()?.parse().ok()?;
-    (keys.first()?.pid == first && last_pid >= first).then_some(keys)
+    load.split_ascii_whitespace().last()?.parse().ok()
 }
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]

@@ -157,7 +157,7 @@ impl ProcessTree {
                 engine.orphans.kill_command(&mark, leader)
             });
             if let Some(usage) = usage {
-                let usage = usage.finish(&cgroup.usage());
+                let usage = usage.finish(&cgroup.totals());
                 report.add_command(CommandReport { usage, samples });
             }
             (killed, refused_forks.flatten())

@@ -211,6 +211,10 @@ impl OrphanScanner {
         let children: BTreeSet<i32> = own_children().into_iter().collect();
         // A leader belongs to its command, and has no children once it has ended.
         let mut skipped = CommandMark::leaders();
+        let mut other_leaders = skipped.clone();
+        if let Some(leader) = since {
+            other_leaders.remove(&leader);
+        }
         skipped.insert(own_pid());
         for key in keys.into_iter().filter(|key| !skipped.contains(&key.pid)) {
             let previous = before.get(&key).copied();
@@ -225,8 +229,16 @@ impl OrphanScanner {
                 classes.insert(key, class);
                 continue;
             }
+            let Some(stat) = proc::stat(key.pid) else {
+                continue;
+            };
+            // A process cannot join a session, so that its marks need not be read. A complete scan reads them, and
+            // remembers members.
+            if !is_complete && other_leaders.contains(&stat.session) {
+                continue;
+            }
             let tries_variables = ProcessClass::tries_variables(previous, now);
-            let Some(process) = OrphanCandidate::read(key.pid, tries_variables) else {
+            let Some(process) = OrphanCandidate::read(stat, tries_variables) else {
                 continue;
             };
             match self.class_of(&process, previous, now) {
@@ -287,7 +299,7 @@ pub(crate) fn kill_leftovers(live: &LiveWorkers) -> KilledOrphans {
     search.run(|| {
         let own = own_pid();
         let keys = proc::process_keys().filter(|key| key.pid != own);
-        keys.filter_map(|key| OrphanCandidate::read(key.pid, true))
+        keys.filter_map(|key| OrphanCandidate::read(proc::stat(key.pid)?, true))
             .collect()
     })
 }

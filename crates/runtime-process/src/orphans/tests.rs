@@ -45,7 +45,8 @@ fn variables_of_zombie_are_not_opened() -> io::Result<()> {
     let mut child = Command::new("true").spawn()?;
     let pid = child.id().cast_signed();
     wait_until(|| proc::stat(pid).is_some_and(|stat| stat.state == 'Z'));
-    let zombie = OrphanCandidate::read(pid, true).expect("it is not reaped");
+    let stat = proc::stat(pid).expect("it is not reaped");
+    let zombie = OrphanCandidate::read(stat, true).expect("it is not reaped");
     assert_eq!(zombie.variable, TaskVariable::Unreadable);
     assert!(zombie.is_zombie() && zombie.number.is_some());
     child.wait().map(drop)

@@ -5,6 +5,7 @@
 //! new process, which has to join a control group before its program runs. See
 //! `docs/decisions/0021-processes-borrow-memory.md`.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -25,6 +26,11 @@ type StackWord = u128;
 
 /// The length of the stack in words: 64 KiB, enough for system calls in a debug build.
 const STACK_WORDS: usize = (64 << 10) / size_of::<StackWord>();
+
+thread_local! {
+    /// The stack of the last process that this thread started, which no longer uses it.
+    static STACK: Cell<Vec<StackWord>> = const { Cell::new(Vec::new()) };
+}
 
 /// The interpreter of executable files without a `#!` line, as in `execvp`.
 const SHELL: &CStr = c"/bin/sh";
@@ -64,11 +70,14 @@ pub(crate) fn spawn<P: FnMut() -> io::Result<()>>(
         .try_clone()
         .map_err(StartError::prepare)?;
     let mut child = ChildSetup::new(command, files, &writer, control, prepare)?;
-    let mut stack = Vec::with_capacity(STACK_WORDS);
+    // Kept for the next process of this thread: the allocator tidies up after each large block.
+    let mut stack = STACK.take();
+    stack.reserve_exact(STACK_WORDS);
     // A signal handler of the worker must not run in the new process, where it would change the worker's memory.
     // All signals are blocked until the new process has reset its handlers.
     let blocked = SignalBlock::new().map_err(StartError::prepare)?;
     let pid = child.clone_process(&mut stack);
+    STACK.set(stack);
     drop(blocked);
     let pid = pid.map_err(StartError::prepare)?;
     control.started(pid);
