@@ -43,9 +43,10 @@ impl CommandProcesses {
             let (command, output) = WalledCommand::start(command, &walls).await?;
             return Ok((Self::Walled(Box::new(command)), output));
         }
+        let threads = command.engine.threads.clone();
         let start = move || ProcessTree::spawn(command, &control);
         // The only possible error is a panic of the closure.
-        let started = tokio::task::spawn_blocking(start).await;
+        let started = threads.run(start).await;
         let started = started.unwrap_or_else(|panic| Err(StartError::prepare(panic.into())));
         let (tree, child, output) = started?;
         let tree = Box::new(tree);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runtime_core::{BoxError, Environment, MalformedPayloadError, TaskError};
+use runtime_worker::BlockingGate;
 #[cfg(unix)]
 use {
     crate::cgroup::CgroupParents,
@@ -29,6 +30,8 @@ pub(crate) struct EngineState {
     pub(crate) settings: EngineSettings,
     /// `None` if tasks run without walls.
     pub(crate) walls: Option<Walls>,
+    /// The threads on which commands start and end.
+    pub(crate) threads: BlockingGate,
     #[cfg(unix)]
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
@@ -90,6 +93,7 @@ impl EngineState {
             running: MemoryWatch::new(settings.high_memory, settings.meminfo.clone()),
             settings,
             walls,
+            threads: BlockingGate::default(),
             abandoned: Arc::default(),
             orphans,
             sampler: UsageSampler::default(),
@@ -136,7 +140,11 @@ impl EngineState {
             }
             environment.monitor.warn(message);
         }
-        Ok(Self { settings, walls })
+        Ok(Self {
+            settings,
+            walls,
+            threads: BlockingGate::default(),
+        })
     }
 
     fn check_limits(&self, limits: &TaskLimits) -> Result<(), TaskError> {

@@ -163,7 +163,8 @@ impl ProcessTree {
             (killed, refused_forks.flatten())
         };
         // The only possible error is a panic of the closure.
-        let (killed, refused_forks) = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        let killed = self.engine.threads.run(kill).await;
+        let (killed, refused_forks) = killed.unwrap_or_default();
         self.refused_forks = refused_forks;
         let remaining = killed.remaining;
         if remaining > 0 {

@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use runtime_client::TaskclusterDeployment;
 use runtime_core::clock::SystemClock;
+use runtime_core::webhook::NoWebHookServer;
 use runtime_core::{
     Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _,
     TaskContext, TemporaryStorage, WorkerIdentity,
@@ -24,41 +25,54 @@ use runtime_webhook::{LiveLog, LocalhostServer};
 use runtime_worker::Worker;
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const QUEUE: &str = "bench/linux";
 
-/// The variable that makes this program an idle worker: root URL, client id and token as JSON.
-const IDLE_WORKER_VAR: &str = "RUNTIME_WORKER_BENCH";
+/// The variable that makes this program a worker without live logs: root URL, client id, token and capacity as JSON.
+const WORKER_VAR: &str = "RUNTIME_WORKER_BENCH";
 
 fn main() -> ExitCode {
-    if let Ok(role) = std::env::var(IDLE_WORKER_VAR) {
-        idle_worker(&role);
+    if let Ok(role) = std::env::var(WORKER_VAR) {
+        worker_process(&role);
     }
     Bench::main("worker", |bench| {
         let runtime = Runtime::new().expect("a runtime");
+        let none = TaskIsolation::None;
         let tasks = bench.pick(200, 40);
         bench
             .case("overhead of a no-op task, without its process", "ms")
             .bar(AtMost(20.0))
-            .ours(|| task_ms(&runtime, tasks, TaskIsolation::None) - process_ms());
+            .ours(|| task_ms(&runtime, tasks, none) - process_ms());
         // A machine that cannot have the walls fails at the start of the worker.
         bench
             .case("no-op task behind strict walls", "ms")
             .bar(AtMost(1.5))
-            .peer("the same without walls", || {
-                task_ms(&runtime, tasks, TaskIsolation::None)
-            })
+            .peer("without walls", || task_ms(&runtime, tasks, none))
             .ours(|| task_ms(&runtime, tasks, TaskIsolation::Strict));
         let tasks = bench.pick(1_000, 200);
         bench
             .case("no-op tasks, 16 concurrent", "tasks/s")
             .bar(AtLeast(100.0))
-            .ours(|| {
-                f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16, TaskIsolation::None))
-            });
+            .ours(|| f64::from(tasks) / runtime.block_on(run_tasks(tasks, 16, none)));
+        let tasks = bench.pick(2_000, 400);
+        bench
+            .case("CPU time of the worker for a no-op task", "ms/task")
+            .bar(AtMost(1.2))
+            .ours(|| runtime.block_on(cpu_ms(tasks)));
+        let capacity = bench.pick(1_000, 200);
+        bench
+            .case(&format!("{capacity} × `sleep 1` at once"), "ms")
+            .bar(AtMost(4_000.0))
+            .rounds(1)
+            .ours(|| runtime.block_on(sleepers(capacity)).0);
+        bench
+            .case(&format!("{capacity} × `sleep 1` at once"), "threads")
+            .bar(AtMost(40.0))
+            .rounds(1)
+            .ours(|| runtime.block_on(sleepers(capacity)).1);
         let parts = bench.pick(10, 3);
         bench
             .case("a long log, from the end of the task", "ms")
@@ -129,7 +143,7 @@ async fn after_long_log_ms(parts: u32) -> f64 {
     let hooks = Arc::new(hooks.expect("start a server"));
     let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
     let none = TaskIsolation::None;
-    let worker = worker(root_url, credentials, &folder, &hooks, 1, none);
+    let worker = worker(root_url, credentials, &folder, Some(&hooks), 1, none);
     let stop = LifeCycleTracker::new();
     let resolved = async {
         let status = taskcluster.wait_until_resolved(&id).await;
@@ -152,41 +166,26 @@ async fn after_long_log_ms(parts: u32) -> f64 {
 async fn run_tasks(tasks: u32, capacity: usize, isolation: TaskIsolation) -> f64 {
     let taskcluster = Taskcluster::start().await.expect("start a server");
     let folder = tempfile::tempdir().expect("create a folder");
-    let ids: Vec<_> = (0..tasks)
-        .map(|_| {
-            let payload = json!({
-                "command": ["sh", "-c", "echo > a"],
-                "artifacts": [{ "name": "public/a", "type": "file", "path": "a" }],
-            });
-            let task = json!({ "taskQueueId": QUEUE, "payload": payload });
-            taskcluster.create_task(task).expect("a valid definition")
-        })
-        .collect();
-    let hooks = Arc::new(
-        LocalhostServer::builder()
-            .start()
-            .await
-            .expect("start a server"),
-    );
-    let credentials = taskcluster.credentials();
+    let payload = json!({
+        "command": ["sh", "-c", "echo > a"],
+        "artifacts": [{ "name": "public/a", "type": "file", "path": "a" }],
+    });
+    let ids = create_tasks(&taskcluster, tasks, &payload);
+    let hooks = LocalhostServer::builder().start().await;
+    let hooks = Arc::new(hooks.expect("start a server"));
+    let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
     let worker = worker(
-        taskcluster.root_url(),
+        root_url,
         credentials,
         &folder,
-        &hooks,
+        Some(&hooks),
         capacity,
         isolation,
     );
     let stop = LifeCycleTracker::new();
     let start = Instant::now();
     let resolved = async {
-        for id in &ids {
-            let status = taskcluster.wait_until_resolved(id).await;
-            assert_eq!(
-                status.expect("an existing task").reason_resolved(),
-                Some("completed")
-            );
-        }
+        wait_for_tasks(&taskcluster, &ids).await;
         stop.stop_gracefully();
         start.elapsed().as_secs_f64()
     };
@@ -203,7 +202,7 @@ fn worker(
     root_url: &str,
     credentials: Credentials,
     folder: &TempDir,
-    hooks: &Arc<LocalhostServer>,
+    hooks: Option<&Arc<LocalhostServer>>,
     capacity: usize,
     isolation: TaskIsolation,
 ) -> Worker {
@@ -211,7 +210,10 @@ fn worker(
     let environment = Environment {
         resource_tracker: collector.tracker(),
         storage: TemporaryStorage::open(folder.path()).expect("open the storage"),
-        web_hooks: Arc::clone(hooks) as _,
+        web_hooks: hooks.map_or_else(
+            || Arc::new(NoWebHookServer) as _,
+            |hooks| Arc::clone(hooks) as _,
+        ),
         monitor: Monitor::null(),
         stop: Arc::new(LifeCycleTracker::new()),
         identity: Arc::new(WorkerIdentity {
@@ -222,11 +224,14 @@ fn worker(
         }),
         clock: Arc::new(SystemClock),
     };
-    let log = TaskLog::new().live(|task: TaskContext| {
-        Arc::new(LiveLog::new(move |offset| {
-            task.followed_log().reader_at(offset)
-        })) as _
-    });
+    let mut log = TaskLog::new();
+    if hooks.is_some() {
+        log = log.live(|task: TaskContext| {
+            Arc::new(LiveLog::new(move |offset| {
+                task.followed_log().reader_at(offset)
+            })) as _
+        });
+    }
     let deployment = TaskclusterDeployment::new(root_url).expect("a root URL");
     Worker::builder(
         Arc::new(deployment),
@@ -244,80 +249,152 @@ fn worker(
     .expect("a valid worker")
 }
 
+/// Returns the CPU time in milliseconds that a worker process needs for a task, without the queue and the task's process.
+async fn cpu_ms(tasks: u32) -> f64 {
+    let taskcluster = Taskcluster::start().await.expect("start a server");
+    let worker = WorkerProcess::start(&taskcluster, 16);
+    run_commands(&taskcluster, 100, &["true"]).await;
+    let before = worker.ticks();
+    run_commands(&taskcluster, tasks, &["true"]).await;
+    let ms = (worker.ticks() - before) * 10.0 / f64::from(tasks);
+    drop(worker);
+    taskcluster.stop().await;
+    ms
+}
+
+/// Returns the milliseconds in which a worker process runs as many commands of a second as it has capacity, and the
+/// maximum number of its threads.
+async fn sleepers(capacity: u32) -> (f64, f64) {
+    let taskcluster = Taskcluster::start().await.expect("start a server");
+    let worker = WorkerProcess::start(&taskcluster, capacity);
+    run_commands(&taskcluster, 1, &["true"]).await;
+    let start = Instant::now();
+    let mut threads = 0.0_f64;
+    let count_threads = async {
+        loop {
+            threads = threads.max(worker.status("Threads:"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = run_commands(&taskcluster, capacity, &["sleep", "1"]) => {}
+        () = count_threads => {}
+    }
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    drop(worker);
+    taskcluster.stop().await;
+    (ms, threads)
+}
+
+/// Creates tasks that run a command, and waits until all are completed.
+async fn run_commands(taskcluster: &Taskcluster, tasks: u32, command: &[&str]) {
+    let ids = create_tasks(taskcluster, tasks, &json!({ "command": command }));
+    wait_for_tasks(taskcluster, &ids).await;
+}
+
+fn create_tasks(taskcluster: &Taskcluster, tasks: u32, payload: &Value) -> Vec<String> {
+    let task = json!({ "taskQueueId": QUEUE, "payload": payload });
+    let create = |_| taskcluster.create_task(task.clone());
+    let created = (0..tasks).map(create).collect::<Result<_, _>>();
+    created.expect("a valid definition")
+}
+
+/// Waits until all tasks are completed.
+async fn wait_for_tasks(taskcluster: &Taskcluster, ids: &[String]) {
+    for id in ids {
+        let status = taskcluster.wait_until_resolved(id).await;
+        let status = status.expect("an existing task");
+        assert_eq!(status.reason_resolved(), Some("completed"));
+    }
+}
+
 /// Returns the CPU usage in percent of a core, and the memory in MiB, of a worker process without tasks.
 async fn idle(seconds: u32) -> (f64, f64) {
     let taskcluster = Taskcluster::start().await.expect("start a server");
-    let credentials = taskcluster.credentials();
-    let role = json!({
-        "root": taskcluster.root_url(),
-        "client": credentials.client_id,
-        "token": credentials.access_token.expose_secret(),
-    });
-    let program = std::env::current_exe().expect("the path of this program");
-    let child = Command::new(program)
-        .env(IDLE_WORKER_VAR, role.to_string())
-        .stdout(Stdio::null())
-        .spawn();
-    let child = KilledOnDrop(child.expect("start this program"));
-    let folder = format!("/proc/{}", child.0.id());
+    let worker = WorkerProcess::start(&taskcluster, 4);
     // The start of the process is not measured.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = ticks(&folder);
+    let before = worker.ticks();
     tokio::time::sleep(Duration::from_secs(seconds.into())).await;
-    let percent = (ticks(&folder) - before) / f64::from(seconds);
-    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = rss.and_then(|rss| rss.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    drop(child);
+    let percent = (worker.ticks() - before) / f64::from(seconds);
+    let mib = worker.status("VmRSS:") / 1024.0;
+    drop(worker);
     taskcluster.stop().await;
-    (percent, kib.unwrap_or(f64::NAN) / 1024.0)
+    (percent, mib)
 }
 
-/// Returns the CPU time of a process in ticks of 10 ms.
-fn ticks(folder: &str) -> f64 {
-    let stat = std::fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let fields: Vec<f64> = fields
-        .split_ascii_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    fields.iter().sum()
+/// A worker in a process of its own. It is killed on drop.
+struct WorkerProcess(Child);
+
+impl WorkerProcess {
+    fn start(taskcluster: &Taskcluster, capacity: u32) -> Self {
+        let credentials = taskcluster.credentials();
+        let role = json!({
+            "root": taskcluster.root_url(),
+            "client": credentials.client_id,
+            "token": credentials.access_token.expose_secret(),
+            "capacity": capacity,
+        });
+        let program = std::env::current_exe().expect("the path of this program");
+        let mut command = Command::new(program);
+        let command = command.env(WORKER_VAR, role.to_string());
+        Self(
+            command
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("start this program"),
+        )
+    }
+
+    fn file(&self, name: &str) -> String {
+        let file = format!("/proc/{}/{name}", self.0.id());
+        std::fs::read_to_string(file).unwrap_or_default()
+    }
+
+    /// Returns the CPU time in ticks of 10 ms.
+    fn ticks(&self) -> f64 {
+        let stat = self.file("stat");
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let times = fields.split_ascii_whitespace().skip(11).take(2);
+        times.filter_map(|field| field.parse::<f64>().ok()).sum()
+    }
+
+    /// Returns a number of the process status.
+    fn status(&self, label: &str) -> f64 {
+        let status = self.file("status");
+        let number = status.lines().find_map(|line| line.strip_prefix(label));
+        let mut fields = number.unwrap_or_default().split_ascii_whitespace();
+        fields
+            .next()
+            .map_or(f64::NAN, |it| it.parse().unwrap_or(f64::NAN))
+    }
 }
 
-fn idle_worker(role: &str) -> ! {
-    let role: serde_json::Value = serde_json::from_str(role).expect("JSON");
-    let text = |name: &str| role[name].as_str().expect("text").to_owned();
-    let runtime = Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let folder = tempfile::tempdir().expect("create a folder");
-        let hooks = Arc::new(
-            LocalhostServer::builder()
-                .start()
-                .await
-                .expect("start a server"),
-        );
-        let credentials = Credentials::new(text("client"), text("token"));
-        let worker = worker(
-            &text("root"),
-            credentials,
-            &folder,
-            &hooks,
-            4,
-            TaskIsolation::None,
-        );
-        worker.run_until(&LifeCycleTracker::new()).await;
-    });
-    unreachable!("the worker is killed")
-}
-
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // Both fail only if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Runs the worker of a [`WorkerProcess`].
+fn worker_process(role: &str) -> ! {
+    let role: Value = serde_json::from_str(role).expect("JSON");
+    let text = |name: &str| role[name].as_str().expect("text").to_owned();
+    Runtime::new().expect("a runtime").block_on(async {
+        let folder = tempfile::tempdir().expect("create a folder");
+        let credentials = Credentials::new(text("client"), text("token"));
+        let capacity = role["capacity"].as_u64().expect("a number") as usize;
+        let worker = worker(
+            &text("root"),
+            credentials,
+            &folder,
+            None,
+            capacity,
+            TaskIsolation::None,
+        );
+        worker.run_until(&LifeCycleTracker::new()).await;
+    });
+    unreachable!("the worker is killed")
 }

@@ -54,6 +54,7 @@
 //! }
 //! ```
 
+mod blocking_gate;
 mod delays;
 mod engine;
 mod error_limit;
@@ -85,6 +86,7 @@ mod signals;
 #[cfg(feature = "worker-runner")]
 pub mod worker_runner;
 
+pub use blocking_gate::BlockingGate;
 pub use engine::{
     Capability, Engine, ExecCommand, ExecControl, ExecError, ExecProcess, ExtractError,
     FolderAccess, FolderWalk, PtySize, RemoteFile, ResultSet, Sandbox, SandboxBuilder, TaskFile,

@@ -9,6 +9,7 @@ use runtime_core::{
 };
 use serde_json::Value;
 
+use crate::blocking_gate::BlockingGate;
 use crate::engine::Engine;
 use crate::error_limit::ConsecutiveErrorLimit;
 use crate::foreign_call::foreign_call;
@@ -32,6 +33,8 @@ pub(crate) struct WorkerShared {
     pub(crate) timing: Timing,
     pub(crate) error_limit: ConsecutiveErrorLimit,
     pub(crate) output_limit: OutputLimit,
+    /// The threads on which ended tasks are removed.
+    pub(crate) threads: BlockingGate,
 }
 
 impl WorkerShared {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use runtime_core::monitor::{traced, traced_with};
 use runtime_core::{StopReason, TaskError, error_chain};
-use tokio::task::spawn_blocking;
+use tokio::task::spawn;
 use tokio::time::timeout;
 
 use super::budget::ShutdownBudget;
@@ -126,11 +126,14 @@ impl RunStages {
         // Before the plugins: the sandbox may still use the folders and proxies that they have
         // attached.
         let sandbox = (self.sandbox, self.result);
-        let dropped = spawn_blocking(move || drop(sandbox));
+        let threads = shared.threads.clone();
+        // In a task of its own, which removes the sandbox even if nothing waits for that any longer.
+        let dropped = spawn(async move { threads.run(move || drop(sandbox)).await });
         match timeout(self.stage_timeout, dropped).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                monitor.report_error(&error, "an engine failed to dispose");
+            Ok(ended) => {
+                if let Err(error) = ended.and_then(|dropped| dropped) {
+                    monitor.report_error(&error, "an engine failed to dispose");
+                }
             }
             Err(_) => {
                 monitor.error("an engine hangs while it removes a task; stopping the worker");

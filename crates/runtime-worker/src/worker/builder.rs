@@ -12,6 +12,7 @@ use super::claim_failures::ClaimFailures;
 use super::claim_loop::Worker;
 use super::claim_poller::ClaimPoller;
 use crate::admission::Admission;
+use crate::blocking_gate::BlockingGate;
 use crate::engine::{Capability, Engine};
 use crate::error_limit::ConsecutiveErrorLimit;
 use crate::observer::{NoObserver, Observer};
@@ -169,6 +170,7 @@ impl WorkerBuilder {
             timing: self.timing,
             error_limit: ConsecutiveErrorLimit::new(self.max_consecutive_internal_errors),
             output_limit: self.output_limit,
+            threads: BlockingGate::default(),
         };
         Ok(Worker {
             shared: Arc::new(shared),
