@@ -20,10 +20,13 @@ use crate::resource::DisposableResource;
 /// continue where it stopped, and must succeed if nothing remains to be freed. Calls never overlap, and
 /// `dispose` is not called again after it has succeeded.
 ///
-/// The other methods must return quickly and must not block. The collector holds no lock during any call.
+/// The other methods must return quickly and must not block. The collector holds no lock
+/// during them, except for [`resource`](Self::resource).
 #[async_trait]
 pub trait Disposable: fmt::Debug + Send + Sync + 'static {
     /// Returns the use count that the resource embeds, always the same one.
+    ///
+    /// Must only return a field: the collector calls it under its lock.
     fn resource(&self) -> &DisposableResource;
 
     /// Returns the name for reports and plans. It must not contain secrets.

@@ -123,7 +123,7 @@ fn simulate(
 
 impl EntrySnapshot {
     fn new(entry: &Entry, now: MonotonicNanos) -> Self {
-        let last_used = entry.resource.last_used();
+        let last_used = entry.resource().last_used();
         Self {
             key: BucketKey::new(entry.class, &entry.footprint),
             last_used,
@@ -135,11 +135,11 @@ impl EntrySnapshot {
 
 /// Returns the action on an entry before the limits are considered.
 fn action(entry: &Entry, idle: Duration) -> PlannedAction {
-    match (entry.state, entry.resource.users()) {
+    match (entry.state, entry.resource().users()) {
         (EntryState::InUseElsewhere(until), 0) if until > Instant::now() => {
             PlannedAction::InUseElsewhere
         }
-        (EntryState::InUseElsewhere(_), 0) if entry.resource.is_retired() => {
+        (EntryState::InUseElsewhere(_), 0) if entry.resource().is_retired() => {
             PlannedAction::Evict(EvictionReason::Discarded)
         }
         (EntryState::Quarantined(_), _) => PlannedAction::Quarantined(entry.failures),

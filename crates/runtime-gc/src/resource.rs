@@ -20,8 +20,8 @@ pub struct ResourceId {
 
 /// A use count: the number of users of a resource, and its time of last use.
 ///
-/// Each [`Disposable`](crate::Disposable) embeds such a count. A clone refers to the same count. A resource with users
-/// is never disposed of, and a resource that is being disposed of accepts no users.
+/// Each [`Disposable`](crate::Disposable) embeds such a count. A resource with users is never disposed of, and a
+/// resource that is being disposed of accepts no users.
 ///
 /// ```
 /// use runtime_gc::DisposableResource;
@@ -32,16 +32,14 @@ pub struct ResourceId {
 /// resource.release();
 /// assert!(resource.idle_for().is_some());
 /// ```
-#[derive(Clone)]
+// The fields are stored inline and the rarely used link is boxed: they share a line of the processor's cache with the
+// reference count of a surrounding `Arc` and the first fields of the resource.
+#[repr(C)]
 pub struct DisposableResource {
-    state: Arc<ResourceState>,
-}
-
-struct ResourceState {
     uses: UseCount,
     /// A [`MonotonicNanos`].
     last_used: AtomicI64,
-    link: Mutex<Option<RegistryLink>>,
+    link: Mutex<Option<Box<RegistryLink>>>,
 }
 
 /// The registry entry of a resource, to be notified when a watched resource becomes idle.
@@ -67,13 +65,10 @@ impl DisposableResource {
     /// Creates a count without users whose last use was `idle` ago, for a resource left by an earlier process.
     #[must_use]
     pub fn with_idle_time(idle: Duration) -> Self {
-        let state = ResourceState {
+        Self {
             uses: UseCount::new(),
             last_used: AtomicI64::new(MonotonicNanos::now().earlier(idle).0),
             link: Mutex::new(None),
-        };
-        Self {
-            state: Arc::new(state),
         }
     }
 
@@ -83,14 +78,14 @@ impl DisposableResource {
     #[must_use = "a resource that was not acquired must not be used"]
     #[inline]
     pub fn acquire(&self) -> bool {
-        self.state.uses.acquire()
+        self.uses.acquire()
     }
 
     /// Adds a user if there is none. Returns `false` if there is one, or if the resource was discarded or is
     /// being disposed of.
     #[must_use = "a resource that was not acquired must not be used"]
     pub fn acquire_exclusive(&self) -> bool {
-        self.state.uses.acquire_exclusive()
+        self.uses.acquire_exclusive()
     }
 
     /// Removes a user. The last one makes the resource idle and sets its time of last use, which is accurate to
@@ -102,7 +97,7 @@ impl DisposableResource {
     /// while it is in use.
     #[inline]
     pub fn release(&self) {
-        if self.state.uses.release(|| self.touch()) {
+        if self.uses.release(|| self.touch()) {
             self.notify_idle();
         }
     }
@@ -110,7 +105,7 @@ impl DisposableResource {
     /// Returns the number of users.
     #[must_use]
     pub fn users(&self) -> u64 {
-        self.state.uses.users()
+        self.uses.users()
     }
 
     /// Returns the time since the last use, or `None` while the resource is in use.
@@ -122,7 +117,7 @@ impl DisposableResource {
     /// Returns whether new users are refused, because the resource was discarded or is being disposed of.
     #[must_use]
     pub fn is_retired(&self) -> bool {
-        self.state.uses.is_retired()
+        self.uses.is_retired()
     }
 
     /// Sets the time of last use. Called by one thread at a time, to which the previous value is visible.
@@ -132,33 +127,33 @@ impl DisposableResource {
         if now > self.last_used() {
             // `Relaxed` suffices: `UseCount::release` runs this between an acquire of the previous
             // release and its own release.
-            self.state.last_used.store(now.0, Ordering::Relaxed);
+            self.last_used.store(now.0, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn last_used(&self) -> MonotonicNanos {
-        MonotonicNanos(self.state.last_used.load(Ordering::Relaxed))
+        MonotonicNanos(self.last_used.load(Ordering::Relaxed))
     }
 
     pub(crate) fn uses(&self) -> &UseCount {
-        &self.state.uses
+        &self.uses
     }
 
     /// Links the count to its registry entry. Returns `false` if it is registered already.
     pub(crate) fn attach(&self, link: RegistryLink) -> bool {
-        let mut current = self.state.link.lock();
+        let mut current = self.link.lock();
         // Two registry entries for one count would each dispose of the resource.
-        current.is_none() && current.replace(link).is_none()
+        current.is_none() && current.replace(Box::new(link)).is_none()
     }
 
     pub(crate) fn detach(&self) {
-        drop(self.state.link.lock().take());
+        drop(self.link.lock().take());
     }
 
     #[cold]
     fn notify_idle(&self) {
         // Cloned, so that the registry is not called under this lock.
-        let link = self.state.link.lock().clone();
+        let link = self.link.lock().as_deref().cloned();
         if let Some(RegistryLink { listener, id }) = link
             && let Some(listener) = listener.upgrade()
         {
@@ -191,7 +186,7 @@ mod tests {
         let resource = DisposableResource::new();
         // As the precise clock, which is ahead of the coarse one.
         let ahead = MonotonicNanos::now().0 + 3_600_000_000_000;
-        resource.state.last_used.store(ahead, Ordering::Relaxed);
+        resource.last_used.store(ahead, Ordering::Relaxed);
         assert!(resource.acquire());
         resource.release();
         assert_eq!(resource.last_used().0, ahead);

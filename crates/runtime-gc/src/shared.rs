@@ -110,7 +110,7 @@ impl SharedRegistry {
         let entry = self.registry().end_disposal(victim.id);
         // The entry may hold the last reference. Its destructor is foreign code and must run without the lock.
         if let Some(entry) = entry {
-            entry.resource.detach();
+            entry.resource().detach();
         }
     }
 

@@ -63,7 +63,7 @@ impl Drop for Collector {
     fn drop(&mut self) {
         // Resources often hold a tracker, so the cycle from the registry to them must be broken here.
         let entries = self.shared.registry().clear();
-        entries.iter().for_each(|entry| entry.resource.detach());
+        entries.iter().for_each(|entry| entry.resource().detach());
     }
 }
 

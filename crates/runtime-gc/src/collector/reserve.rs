@@ -108,7 +108,7 @@ impl ResourceUsage {
             EntryState::Quarantined(until) if until > now => self.quarantined += 1,
             // Reported like a failed disposal: its space may or may not become free.
             EntryState::Overdue => self.quarantined += 1,
-            _ if entry.resource.users() > 0 => self.in_use += 1,
+            _ if entry.resource().users() > 0 => self.in_use += 1,
             _ => self.idle.add(&entry.footprint),
         }
     }

@@ -48,13 +48,13 @@ impl ResourceTracker {
     ///
     /// If the same [`DisposableResource`](crate::DisposableResource) is already registered.
     pub fn register(&self, disposable: Arc<dyn Disposable>) -> ResourceId {
-        let resource = disposable.resource().clone();
         let (class, footprint) = (disposable.class(), disposable.footprint());
         let mut registry = self.shared.registry();
-        let id = registry.insert(disposable, resource.clone(), class, footprint);
+        let id = registry.insert(Arc::clone(&disposable), class, footprint);
         // Under the lock, so that no collection can watch the resource before it has a listener.
         let listener = Arc::downgrade(&self.shared);
-        let attached = resource.attach(RegistryLink { listener, id });
+        let link = RegistryLink { listener, id };
+        let attached = disposable.resource().attach(link);
         // Removed before the panic, and dropped after the lock, because its destructor is foreign code.
         let rejected = if attached { None } else { registry.remove(id) };
         let exceeded = self.shared.exceeds_maximum(&registry.totals, class);
@@ -74,7 +74,7 @@ impl ResourceTracker {
         let removed = self.shared.registry().remove(id);
         // The entry may hold the last reference. Its destructor is foreign code and must run without the lock.
         removed.is_some_and(|entry| {
-            entry.resource.detach();
+            entry.resource().detach();
             true
         })
     }

@@ -14,13 +14,19 @@ use crate::resource::{DisposableResource, ResourceId};
 pub(crate) struct Entry {
     pub(crate) id: ResourceId,
     pub(crate) disposable: Arc<dyn Disposable>,
-    /// A clone of the disposable's use count, so that no foreign code runs under the registry's lock.
-    pub(crate) resource: DisposableResource,
     pub(crate) class: CostClass,
     pub(crate) footprint: Footprint,
     pub(crate) state: EntryState,
     /// The number of failed disposals.
     pub(crate) failures: u32,
+}
+
+impl Entry {
+    /// Returns the use count. The only foreign code that runs under the registry's lock: a copy of the count's address in
+    /// each entry would need an allocation for it, which each use of the resource would have to follow.
+    pub(crate) fn resource(&self) -> &DisposableResource {
+        self.disposable.resource()
+    }
 }
 
 /// The state of an entry, which determines the collections of the registry that contain it.

@@ -25,7 +25,7 @@ impl Registry {
             if !spend(budget) {
                 return Selection::OutOfBudget;
             }
-            let resource = &self.entries[slot].resource;
+            let resource = self.entries[slot].resource();
             let last_used = resource.last_used();
             // The order is lazy (see `Registry`): the resource was used since, so correct its position.
             if last_used != known_last_used {
@@ -56,7 +56,7 @@ impl Registry {
             if let Some(id) = self.discarded.first().copied() {
                 // Usually idle. But the notification of an earlier idle period may arrive after a new user and
                 // the discard, and so put a resource here that is still in use.
-                if self.entries[id.slot].resource.uses().claim() == Claim::InUse {
+                if self.entries[id.slot].resource().uses().claim() == Claim::InUse {
                     self.set_state(id.slot, EntryState::InUse);
                     continue;
                 }
@@ -91,7 +91,7 @@ impl Registry {
 
     /// Returns a resource that was in use outside this process to the eligible ones.
     fn recheck(&mut self, slot: usize) {
-        let resource = &self.entries[slot].resource;
+        let resource = self.entries[slot].resource();
         // It may have been discarded meanwhile, and may be in use by this process.
         let state = if !resource.is_retired() {
             EntryState::Idle(resource.last_used())

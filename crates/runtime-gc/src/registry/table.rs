@@ -12,7 +12,7 @@ use super::totals::{ClassTotals, FootprintSum};
 use crate::cost_class::CostClass;
 use crate::disposable::Disposable;
 use crate::footprint::Footprint;
-use crate::resource::{DisposableResource, ResourceId};
+use crate::resource::ResourceId;
 
 /// All registered resources. The caller holds a lock around it.
 ///
@@ -23,7 +23,7 @@ use crate::resource::{DisposableResource, ResourceId};
 /// exact, and there is at most one correction per use. A resource found in use leaves its bucket until it is
 /// idle.
 ///
-/// No method runs foreign code or blocks, and frequent ones take logarithmic time, so the lock is held briefly.
+/// No method blocks or runs foreign code except [`Disposable::resource`], and frequent ones take logarithmic time, so the lock is held briefly.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(super) entries: Slab<Entry>,
@@ -45,21 +45,19 @@ impl Registry {
     pub(crate) fn insert(
         &mut self,
         disposable: Arc<dyn Disposable>,
-        resource: DisposableResource,
         class: CostClass,
         footprint: Footprint,
     ) -> ResourceId {
         // The slab reuses slots. The serial keeps an old id from referring to a new resource.
         let serial = self.next_serial;
         self.next_serial += 1;
-        let state = EntryState::Idle(resource.last_used());
+        let state = EntryState::Idle(disposable.resource().last_used());
         let vacant = self.entries.vacant_entry();
         let slot = vacant.key();
         let id = ResourceId { slot, serial };
         vacant.insert(Entry {
             id,
             disposable,
-            resource,
             class,
             footprint,
             state,
@@ -105,10 +103,10 @@ impl Registry {
         if entry.state != EntryState::InUse {
             return;
         }
-        let state = if entry.resource.is_retired() {
+        let state = if entry.resource().is_retired() {
             EntryState::Discarded
         } else {
-            EntryState::Idle(entry.resource.last_used())
+            EntryState::Idle(entry.resource().last_used())
         };
         self.set_state(id.slot, state);
     }
@@ -120,7 +118,7 @@ impl Registry {
         };
         // Retired even while it is being disposed of: if that finds it in use elsewhere, the resource is
         // unclaimed and would accept new users.
-        let is_idle = entry.resource.uses().retire();
+        let is_idle = entry.resource().uses().retire();
         match entry.state {
             EntryState::Disposing
             | EntryState::Overdue
@@ -170,7 +168,7 @@ impl Registry {
     /// and free nothing.
     pub(crate) fn mark_in_use_elsewhere(&mut self, id: ResourceId, until: Instant) {
         let Some(entry) = self.get(id) else { return };
-        entry.resource.uses().unclaim();
+        entry.resource().uses().unclaim();
         self.set_state(id.slot, EntryState::InUseElsewhere(until));
     }
 
