@@ -7,6 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Size of the buffer for small writes, and the maximum size of a read.
 pub(crate) const SEGMENT_SIZE: usize = 64 * 1024;
 
+/// The number of removed segments whose memory is kept.
+const MAX_SPARE: usize = 4;
+
 /// A range of a byte stream. It consists of frozen segments, which readers share, and one open buffer at the
 /// end, to which writers append.
 ///
@@ -23,6 +26,9 @@ pub(crate) struct Segments {
     end: u64,
     frozen: VecDeque<Segment>,
     open: BytesMut,
+    /// Memory of removed segments, for the next open buffers. The kernel has to clear new memory page by page, which costs
+    /// more than the copy into it.
+    spare: Vec<BytesMut>,
     /// The last appended byte, which may have been removed since.
     last: Option<u8>,
 }
@@ -47,6 +53,7 @@ impl Segments {
             end: start,
             frozen,
             open,
+            spare: Vec::new(),
             last: None,
         }
     }
@@ -82,8 +89,7 @@ impl Segments {
         if self.open.capacity() - self.open.len() < bytes.len() {
             // Starting a new buffer copies nothing; letting this one grow would copy its bytes.
             self.freeze();
-            // Uses the memory of bytes that were copied out again, if no reader shares it.
-            self.open.reserve(self.capacity.max(bytes.len()));
+            self.renew_open(bytes.len());
         }
         self.open.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
@@ -134,7 +140,13 @@ impl Segments {
                 first.start += removed;
                 break;
             }
-            self.frozen.pop_front();
+            if let Some(Segment { bytes, .. }) = self.frozen.pop_front() {
+                self.keep(bytes);
+            }
+        }
+        if self.is_empty() {
+            // A writer that is slower than its reader needs no more.
+            self.spare.truncate(1);
         }
     }
 
@@ -170,6 +182,32 @@ impl Segments {
             }
         }
         copied
+    }
+
+    /// Provides an empty open buffer for `len` bytes.
+    fn renew_open(&mut self, len: usize) {
+        let capacity = self.capacity.max(len);
+        // Bytes that were removed again, if no reader shares them, are the memory that is still in the processor's cache.
+        if self.open.try_reclaim(capacity) {
+            return;
+        }
+        if let Some(spare) = self.spare.pop() {
+            self.open = spare;
+        }
+        self.open.reserve(capacity);
+    }
+
+    /// Keeps the memory of a removed segment, if no reader shares it and it is an open buffer of before.
+    fn keep(&mut self, bytes: Bytes) {
+        if self.spare.len() == MAX_SPARE {
+            return;
+        }
+        if let Ok(mut buffer) = bytes.try_into_mut() {
+            buffer.clear();
+            if buffer.capacity() == self.capacity {
+                self.spare.push(buffer);
+            }
+        }
     }
 
     fn open_start(&self) -> u64 {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,20 +72,39 @@ fn one_task(bench: &mut Bench, path: &Path) {
     bench
         .case("one async writer, 100-byte lines, no reader", "lines/s")
         .peer("tokio's BufWriter<File>", || {
-            rate(lines, || runtime.block_on(write_async(buffered(), lines)))
+            rate(lines, || {
+                runtime.block_on(write_async(buffered(), &LINE, lines));
+            })
         })
         .ours(|| {
             rate(lines, || {
                 let log = new_log(path);
-                runtime.block_on(write_async(log.writer(), lines));
+                runtime.block_on(write_async(log.writer(), &LINE, lines));
+                log.close().expect("a close");
+            })
+        });
+    let (block, blocks) = (vec![b'x'; 64 * 1024], bench.pick(16_384, 2048));
+    bench
+        .case("one async writer, 64 KiB at a time, no reader", "writes/s")
+        .bar(AtLeast(1.0))
+        .rounds(bench.pick(7, 9))
+        .peer("tokio's BufWriter<File>", || {
+            rate(blocks, || {
+                runtime.block_on(write_async(buffered(), &block, blocks));
+            })
+        })
+        .ours(|| {
+            rate(blocks, || {
+                let log = new_log(path);
+                runtime.block_on(write_async(log.writer(), &block, blocks));
                 log.close().expect("a close");
             })
         });
 }
 
-async fn write_async(mut writer: impl AsyncWrite + Unpin, lines: u64) {
-    for _ in 0..lines {
-        writer.write_all(&LINE).await.expect("a write");
+async fn write_async(mut writer: impl AsyncWrite + Unpin, bytes: &[u8], times: u64) {
+    for _ in 0..times {
+        writer.write_all(bytes).await.expect("a write");
     }
     writer.flush().await.expect("a flush");
 }
@@ -95,7 +115,21 @@ fn many_writers(bench: &mut Bench, path: &Path) {
         .case("8 writers on one log", "lines/s")
         .bar(AtLeast(0.7))
         .peer("one writer", || rate(lines, || write_log(path, lines)))
-        .ours(|| rate(lines, || write_log_from_threads(path, lines, 8)));
+        .ours(|| rate(lines, || write_log_from_threads(path, lines)));
+    bench
+        .case("8 writers on one log, compared with a buffer", "lines/s")
+        .bar(AtLeast(1.0))
+        .rounds(bench.pick(7, 9))
+        .peer("8 threads, Mutex<BufWriter<File>>", || {
+            rate(lines, || {
+                let file = Mutex::new(BufWriter::new(create(path)));
+                let write = || file.lock().expect("no panic").write_all(&LINE);
+                from_threads(lines, || write().expect("a write"));
+                let file = file.into_inner().expect("no panic");
+                file.into_inner().expect("a flush");
+            })
+        })
+        .ours(|| rate(lines, || write_log_from_threads(path, lines)));
 }
 
 fn writer_with_followers(bench: &mut Bench, path: &Path) {
@@ -154,15 +188,20 @@ fn write_log(path: &Path, lines: u64) {
     log.close().expect("a close");
 }
 
-fn write_log_from_threads(path: &Path, lines: u64, threads: u64) {
+fn write_log_from_threads(path: &Path, lines: u64) {
     let log = new_log(path);
+    let writer = log.writer();
+    from_threads(lines, || writer.write_all(&LINE).expect("a write"));
+    log.close().expect("a close");
+}
+
+/// Calls `write` from 8 threads, `lines` times together.
+fn from_threads(lines: u64, write: impl Fn() + Sync) {
     thread::scope(|scope| {
-        for _ in 0..threads {
-            let writer = log.writer();
-            scope.spawn(move || write_lines(&writer, lines / threads));
+        for _ in 0..8 {
+            scope.spawn(|| (0..lines / 8).for_each(|_| write()));
         }
     });
-    log.close().expect("a close");
 }
 
 /// Returns the duration of the writes, with or without followers. Every follower must read every byte.

@@ -15,8 +15,8 @@ use super::state::Placement;
 use super::wakers::WakerKey;
 use crate::segments::SEGMENT_SIZE;
 
-/// Maximum size of one [`AsyncWrite::poll_write`]. It is less than a segment, so that the push is atomic.
-const MAX_POLL_WRITE: usize = SEGMENT_SIZE - 1;
+/// Maximum size of one [`AsyncWrite::poll_write`]: with one byte less, a program that writes segments would call twice.
+const MAX_POLL_WRITE: usize = SEGMENT_SIZE;
 
 /// Appends to a [`FollowedLog`](super::FollowedLog). Clones append to the same log, from any thread.
 ///
