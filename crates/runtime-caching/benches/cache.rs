@@ -134,7 +134,7 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
         (0..count).for_each(|key| peer.insert(key, Arc::new(Item(key))));
         bench
             .case(&format!("hit among {count} entries, each in turn"), "ns")
-            .bar(AtMost(3.0))
+            .bar(AtMost(2.0))
             .rounds(rounds)
             .peer("get of an Arc in quick_cache", || {
                 peer_hit(&peer, count, hits)

@@ -51,7 +51,17 @@ pub(super) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
 
 /// Writes a file in place: after the end of this process, it may have a part of the content.
 pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_content(path, bytes).map(drop)
+    step("create file", path);
+    let mut options = File::options();
+    // Not truncated to zero: for a file that is, ext4 starts to write the new content to disk at the close.
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    step("write file", path);
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }
 
 /// Whether a file is synced to disk, which takes milliseconds.

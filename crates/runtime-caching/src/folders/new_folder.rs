@@ -105,9 +105,14 @@ impl UnfinishedFolder {
     pub(super) fn finish(mut self, policy: Arc<FolderPolicy>) -> Result<Folder, CreateFolderError> {
         self.record.measure(&self.path);
         let id = self.id.take().expect("only taken here");
-        // The size is already in the lease, so that adding the folder to the cache is only a rename
-        // of its record.
-        match self.record.write_lease(&self.root.in_leases(&id)) {
+        // The size is already in the record, so that adding the folder to the cache is only a rename.
+        // Otherwise the first commit writes it: a lease is read only after its move to the index.
+        let written = if policy.sharing.keeps_uncommitted() {
+            self.record.write_lease(&self.root.in_leases(&id))
+        } else {
+            Ok(())
+        };
+        match written {
             Ok(()) => {
                 let (root, record) = (Arc::clone(&self.root), self.record.clone());
                 Ok(Folder::new(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A sum that only grows. Clones share the value.
@@ -111,29 +111,36 @@ impl fmt::Debug for Histogram {
 
 /// The handles used with one set of tags, found by the address of the metric's name.
 ///
-/// Handles are only added and each place is set once, so a reader needs no lock. The first handle is stored inline:
-/// most sets of tags use one metric of a kind, whose lookup then needs neither an allocation nor an indirection. The
-/// other handles are in hash tables: in a list, the lookup of the last of 64 metrics would be slow, and a `HashMap`
-/// would need a lock and hash the text.
+/// Handles are only added and each place is set once, so a reader needs no lock. The first handle is stored inline: most
+/// sets of tags use one metric of a kind, which then costs neither an allocation nor a pointer to follow. The others are
+/// in a hash table: a list would make the last of 64 metrics slow, and a `HashMap` would need a lock and hash the text.
+///
+/// A table that is half full is followed by a larger one, which has the handles of the table before as well. So a search
+/// looks at one table, and mostly at one place.
 pub(super) struct HandleCache<T> {
     first: OnceLock<CachedHandle<T>>,
-    tables: [OnceLock<HandleTable<T>>; TABLES.len()],
+    tables: [OnceLock<HandleTable<T>>; TABLE_SIZES.len()],
+    /// The index of the table that is searched.
+    current: AtomicUsize,
+    /// The number of handles that were added to the tables.
+    added: AtomicUsize,
 }
 
-/// The number of places of each table, a power of two, and the number of them that a name may use.
-///
-/// The second table holds the handles for which the first has no place. It is large enough that collisions are rare
-/// with dozens of metrics. A metric without a place is looked up in the sink at every call.
-const TABLES: [(usize, usize); 2] = [(8, 4), (256, 8)];
+/// The number of places of each table, a power of two. The last one is so large that dozens of metrics hardly compete.
+const TABLE_SIZES: [usize; 3] = [8, 64, 512];
+
+/// The number of places that a name may use. A metric without a place is looked up in the sink at every call.
+const CHOICES: usize = 8;
 
 type HandleTable<T> = Box<[OnceLock<CachedHandle<T>>]>;
 
+#[derive(Clone)]
 struct CachedHandle<T> {
     name: &'static str,
     handle: T,
 }
 
-impl<T> HandleCache<T> {
+impl<T: Clone> HandleCache<T> {
     /// Returns the handle of a metric.
     ///
     /// Compares the addresses of the names, not their text. Equal text at another address misses the cache and then
@@ -144,13 +151,13 @@ impl<T> HandleCache<T> {
         if ptr::eq(first.name, name) {
             return Some(&first.handle);
         }
-        for (table, (_, choices)) in self.tables.iter().zip(TABLES) {
-            for place in places(table.get()?, name, choices) {
-                // Places are taken in this order, so a free one ends the search.
-                let entry = place.get()?;
-                if ptr::eq(entry.name, name) {
-                    return Some(&entry.handle);
-                }
+        // Relaxed: the table has its own synchronization, and is not there yet for a reader that is early.
+        let index = self.current.load(Ordering::Relaxed);
+        for place in places(self.tables[index].get()?, name) {
+            // Places are taken in this order, so a free one ends the search.
+            let entry = place.get()?;
+            if ptr::eq(entry.name, name) {
+                return Some(&entry.handle);
             }
         }
         None
@@ -158,18 +165,37 @@ impl<T> HandleCache<T> {
 
     /// Adds a handle unless all places for its name are taken.
     pub(super) fn insert(&self, name: &'static str, handle: T) {
-        let Err(mut entry) = self.first.set(CachedHandle { name, handle }) else {
+        let Err(entry) = self.first.set(CachedHandle { name, handle }) else {
             return;
         };
-        // Two threads that miss the same name both add it. The second copy is never found and does no harm.
-        for (table, (size, choices)) in self.tables.iter().zip(TABLES) {
-            let table = table.get_or_init(|| (0..size).map(|_| OnceLock::new()).collect());
-            for place in places(table, name, choices) {
-                match place.set(entry) {
-                    Ok(()) => return,
-                    Err(rejected) => entry = rejected,
-                }
-            }
+        let added = self.added.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut sizes = TABLE_SIZES.iter();
+        let index = sizes.position(|size| 2 * added <= *size);
+        let index = index.unwrap_or(TABLE_SIZES.len() - 1);
+        let table = self.tables[index].get_or_init(|| self.larger_table(TABLE_SIZES[index]));
+        add(table, entry);
+        self.current.fetch_max(index, Ordering::Relaxed);
+    }
+
+    /// Returns a table with the handles of the current one. A handle that another thread adds to that one at the same time is
+    /// looked up in the sink once more.
+    fn larger_table(&self, size: usize) -> HandleTable<T> {
+        let table = (0..size).map(|_| OnceLock::new()).collect();
+        let current = self.tables[self.current.load(Ordering::Relaxed)].get();
+        for entry in current.into_iter().flatten().filter_map(OnceLock::get) {
+            add(&table, entry.clone());
+        }
+        table
+    }
+}
+
+/// Adds a handle in the first free place of its name, if there is one.
+fn add<T>(table: &HandleTable<T>, mut entry: CachedHandle<T>) {
+    // Two threads that miss the same name both add it. The second copy is never found and does no harm.
+    for place in places(table, entry.name) {
+        match place.set(entry) {
+            Ok(()) => return,
+            Err(rejected) => entry = rejected,
         }
     }
 }
@@ -179,12 +205,11 @@ impl<T> HandleCache<T> {
 fn places<'a, T>(
     table: &'a HandleTable<T>,
     name: &'static str,
-    choices: usize,
 ) -> impl Iterator<Item = &'a OnceLock<CachedHandle<T>>> {
     // Fibonacci hashing: the upper bits of the product depend on all bits of the address, whose low ones are regular.
     let hash = (name.as_ptr().addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let start = (hash >> 32) as usize;
-    (0..choices).map(move |offset| &table[(start + offset) & (table.len() - 1)])
+    (0..CHOICES).map(move |offset| &table[(start + offset) & (table.len() - 1)])
 }
 
 impl<T> Default for HandleCache<T> {
@@ -192,6 +217,8 @@ impl<T> Default for HandleCache<T> {
         Self {
             first: OnceLock::new(),
             tables: Default::default(),
+            current: AtomicUsize::new(0),
+            added: AtomicUsize::new(0),
         }
     }
 }
