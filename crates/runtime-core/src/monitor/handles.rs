@@ -115,7 +115,7 @@ impl fmt::Debug for Histogram {
 /// sets of tags use one metric of a kind, which then costs neither an allocation nor a pointer to follow. The others are
 /// in a hash table: a list would make the last of 64 metrics slow, and a `HashMap` would need a lock and hash the text.
 ///
-/// A table that is half full is followed by a larger one, which has the handles of the table before as well. So a search
+/// A table that is a quarter full is followed by a larger one, which has the handles of the table before as well. So a search
 /// looks at one table, and mostly at one place.
 pub(super) struct HandleCache<T> {
     first: OnceLock<CachedHandle<T>>,
@@ -127,7 +127,7 @@ pub(super) struct HandleCache<T> {
 }
 
 /// The number of places of each table, a power of two. The last one is so large that dozens of metrics hardly compete.
-const TABLE_SIZES: [usize; 3] = [8, 64, 512];
+const TABLE_SIZES: [usize; 3] = [16, 64, 512];
 
 /// The number of places that a name may use. A metric without a place is looked up in the sink at every call.
 const CHOICES: usize = 8;
@@ -170,7 +170,7 @@ impl<T: Clone> HandleCache<T> {
         };
         let added = self.added.fetch_add(1, Ordering::Relaxed) + 1;
         let mut sizes = TABLE_SIZES.iter();
-        let index = sizes.position(|size| 2 * added <= *size);
+        let index = sizes.position(|size| 4 * added <= *size);
         let index = index.unwrap_or(TABLE_SIZES.len() - 1);
         let table = self.tables[index].get_or_init(|| self.larger_table(TABLE_SIZES[index]));
         add(table, entry);
