@@ -84,10 +84,11 @@ fn one_task(bench: &mut Bench, path: &Path) {
             })
         });
     let (block, blocks) = (vec![b'x'; 64 * 1024], bench.pick(16_384, 2048));
+    let rounds = bench.pick(7, 9);
     bench
         .case("one async writer, 64 KiB at a time, no reader", "writes/s")
         .bar(AtLeast(1.0))
-        .rounds(bench.pick(7, 9))
+        .rounds(rounds)
         .peer("tokio's BufWriter<File>", || {
             rate(blocks, || {
                 runtime.block_on(write_async(buffered(), &block, blocks));
@@ -116,10 +117,11 @@ fn many_writers(bench: &mut Bench, path: &Path) {
         .bar(AtLeast(0.7))
         .peer("one writer", || rate(lines, || write_log(path, lines)))
         .ours(|| rate(lines, || write_log_from_threads(path, lines)));
+    let rounds = bench.pick(7, 9);
     bench
         .case("8 writers on one log, compared with a buffer", "lines/s")
         .bar(AtLeast(1.0))
-        .rounds(bench.pick(7, 9))
+        .rounds(rounds)
         .peer("8 threads, Mutex<BufWriter<File>>", || {
             rate(lines, || {
                 let file = Mutex::new(BufWriter::new(create(path)));
