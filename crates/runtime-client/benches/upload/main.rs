@@ -46,9 +46,11 @@ fn main() -> ExitCode {
 fn large(bench: &mut Bench, world: &World<'_>) {
     let hashed = "1 GiB file, compared with curl -T and both hashes";
     let plain = "1 GiB file, compared with curl -T alone, without hashes";
+    let slower = "1 GiB file, compared with the slower of curl -T and SHA-512 alone";
     if let Some(missing) = peers::missing(&["curl", "openssl"]) {
-        bench.skip(hashed, &missing);
-        bench.skip(plain, &missing);
+        for case in [hashed, plain, slower] {
+            bench.skip(case, &missing);
+        }
         return;
     }
     let mib = world.length / MIB;
@@ -64,11 +66,16 @@ fn large(bench: &mut Bench, world: &World<'_>) {
             },
         )
         .ours(ours);
+    let curl = || {
+        let url = world.put_url("public/curl.bin");
+        rate(mib, || peers::put(&world.file, &url))
+    };
+    bench.case(plain, "MiB/s").peer("curl -T", curl).ours(ours);
     bench
-        .case(plain, "MiB/s")
-        .peer("curl -T", || {
-            let url = world.put_url("public/curl.bin");
-            rate(mib, || peers::put(&world.file, &url))
+        .case(slower, "MiB/s")
+        .bar(AtLeast(1.0 / 1.1))
+        .peer("curl -T or the same SHA-512", || {
+            curl().min(rate(mib, || peers::hash(&world.file)))
         })
         .ours(ours);
 }
@@ -112,6 +119,22 @@ fn small(bench: &mut Bench, world: &World<'_>) {
             rate(SMALL, || urls.iter().for_each(|url| peers::put(&kib, url)))
         })
         .ours(|| rate(SMALL, || world.upload_small()));
+    #[cfg(target_os = "linux")]
+    bench
+        .case("CPU time of an artifact of 1 KiB", "µs")
+        .bar(AtMost(100.0))
+        .ours(|| {
+            let before = cpu_us();
+            world.upload_small();
+            (cpu_us() - before) / SMALL as f64
+        });
+}
+
+/// Returns the CPU time of this process, without the server, in microseconds.
+#[cfg(target_os = "linux")]
+fn cpu_us() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// A running task and its files.

@@ -1,9 +1,11 @@
 //! Other programs that upload files.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use ring::digest::{Context, SHA512};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::CONTENT_TYPE;
@@ -41,6 +43,16 @@ pub(crate) fn put_and_hash(file: &Path, url: &SecretString) {
     };
     let children = [start_put(file, url), hash("-sha256"), hash("-sha512")];
     children.into_iter().for_each(finish);
+}
+
+/// Computes SHA-512 with the implementation that uploads use.
+pub(crate) fn hash(file: &Path) {
+    let mut file = File::open(file).expect("it exists");
+    let (mut context, mut buffer) = (Context::new(&SHA512), vec![0; 128 << 10]);
+    while let read @ 1.. = file.read(&mut buffer).expect("it can be read") {
+        context.update(&buffer[..read]);
+    }
+    std::hint::black_box(context.finish());
 }
 
 fn start_put(file: &Path, url: &SecretString) -> Child {

@@ -15,11 +15,18 @@ pub(crate) fn split(url: &str) -> (SocketAddr, String) {
 
 /// Requests a URL on several connections for a duration and returns the requests per second.
 pub(crate) async fn requests(url: &str, connections: usize, time: Duration) -> f64 {
+    let start = Instant::now();
+    let count = count_requests(url, connections, time).await;
+    count as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Requests a URL on several connections for a duration and returns the number of requests.
+pub(crate) async fn count_requests(url: &str, connections: usize, time: Duration) -> u64 {
     let (address, path) = split(url);
     let start = Instant::now();
     let clients = (0..connections).map(|_| send_requests(address, &path, start, time));
     let counts = futures_util::future::join_all(clients).await;
-    counts.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
+    counts.iter().sum()
 }
 
 async fn send_requests(address: SocketAddr, path: &str, start: Instant, time: Duration) -> u64 {

@@ -46,6 +46,23 @@ impl Nginx {
         nginx.wait(port)
     }
 
+    /// Returns the CPU time of the worker processes in microseconds; NaN except on Linux.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        let pid = self.child.id();
+        let Ok(workers) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        else {
+            return f64::NAN;
+        };
+        // User and system time follow the name, in ticks of 10 ms.
+        let ticks = |worker: &str| -> Option<f64> {
+            let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).ok()?;
+            let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+            fields.map(|field| field.parse::<f64>().ok()).sum()
+        };
+        let ticks: Option<f64> = workers.split_whitespace().map(ticks).sum();
+        ticks.map_or(f64::NAN, |ticks| ticks * 1e4)
+    }
+
     fn wait(self, port: u16) -> Result<Self, String> {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-use crate::load::{open, read_all, requests};
+use crate::load::{count_requests, open, read_all, requests};
 use crate::nginx::Nginx;
 use crate::{client_runtime, server_runtime};
 
@@ -41,10 +41,26 @@ pub(crate) fn small_responses(bench: &mut Bench) {
         .bar(AtLeast(0.9))
         .peer("bare hyper", || load(&bare))
         .ours(|| load(&url));
+    // Other work on the machine changes rates far more than the time that the server itself uses.
+    let cpu = |url: &str, clock: &dyn Fn() -> f64| {
+        let before = clock();
+        let count = client.block_on(count_requests(url, 64, time));
+        (clock() - before) / count as f64
+    };
+    bench
+        .case("CPU time of the server for a small response", "µs")
+        .bar(AtMost(1.0 / 0.95))
+        .peer("bare hyper", || cpu(&bare, &cpu_us))
+        .ours(|| cpu(&url, &cpu_us));
     hyper.abort();
     let case = "small response, compared with nginx with one worker per core";
     match Nginx::start(TEXT) {
         Ok(nginx) => {
+            bench
+                .case("CPU time of the server, compared with nginx", "µs")
+                .bar(AtMost(1.0 / 0.95))
+                .peer("nginx", || cpu(&nginx.url, &|| nginx.cpu_us()))
+                .ours(|| cpu(&url, &cpu_us));
             bench
                 .case(case, "requests/s")
                 .bar(AtLeast(1.0))
@@ -53,6 +69,21 @@ pub(crate) fn small_responses(bench: &mut Bench) {
         }
         Err(reason) => bench.skip(case, &reason),
     }
+}
+
+/// Returns the CPU time of all threads but this one, which is the client, in microseconds; NaN except on Linux.
+fn cpu_us() -> f64 {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let us = |clock| {
+            let time = clock_gettime(clock);
+            time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+        };
+        us(ClockId::ProcessCPUTime) - us(ClockId::ThreadCPUTime)
+    }
+    #[cfg(not(target_os = "linux"))]
+    f64::NAN
 }
 
 /// Starts a server that uses hyper directly.
