@@ -1,11 +1,10 @@
 //! A source of bytes that is read in order, once per attempt.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use runtime_core::artifact::{ArtifactSource, ArtifactStream};
 
 use super::plain_file;
@@ -135,11 +134,8 @@ fn read(
         found,
     };
     let (mut read_bytes, mut held_chunk) = (0, Bytes::new());
-    let mut buffers = ChunkBuffers::default();
     loop {
-        let chunk = buffers
-            .read_chunk(&mut reader, length - read_bytes)
-            .map_err(SourceError::Read)?;
+        let chunk = read_chunk(&mut reader, length - read_bytes).map_err(SourceError::Read)?;
         if chunk.is_empty() {
             break;
         }
@@ -166,46 +162,13 @@ fn read(
     }
 }
 
-/// The buffers of the chunks that were read. A chunk whose users have all dropped it is used again: for new memory the
-/// kernel clears page by page, which costs as much as the read.
-#[derive(Default)]
-struct ChunkBuffers {
-    /// In the order in which they were read, in which their users drop them.
-    lent: VecDeque<Bytes>,
-}
-
-impl ChunkBuffers {
-    /// Reads one chunk, which is shorter only at the end. `remaining` bytes are expected.
-    fn read_chunk(&mut self, mut reader: impl Read, remaining: u64) -> io::Result<Bytes> {
-        // One byte more than is expected, so that the end of the source is found without a larger buffer.
-        let size = usize::try_from(remaining.saturating_add(1)).unwrap_or(CHUNK_BYTES);
-        let mut chunk = self.unused();
-        chunk.resize(size.min(CHUNK_BYTES), 0);
-        let mut filled = 0;
-        while filled < CHUNK_BYTES {
-            if filled == chunk.len() {
-                // The source has grown. Its length is for the error.
-                chunk.resize(CHUNK_BYTES, 0);
-            }
-            match reader.read(&mut chunk[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        chunk.truncate(filled);
-        let chunk = chunk.freeze();
-        self.lent.push_back(chunk.clone());
-        Ok(chunk)
-    }
-
-    fn unused(&mut self) -> BytesMut {
-        let unused = self.lent.pop_front_if(|oldest| oldest.is_unique());
-        unused
-            .and_then(|chunk| chunk.try_into_mut().ok())
-            .unwrap_or_default()
-    }
+/// Reads one chunk, which is shorter only at the end. `remaining` bytes are expected.
+fn read_chunk(reader: impl Read, remaining: u64) -> io::Result<Bytes> {
+    // One byte more than is expected, so that the end of the source is found without a larger buffer.
+    let capacity = usize::try_from(remaining.saturating_add(1)).unwrap_or(CHUNK_BYTES);
+    let mut chunk = Vec::with_capacity(capacity.min(CHUNK_BYTES));
+    reader.take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
+    Ok(chunk.into())
 }
 
 /// Splits bytes into chunks without copying.
