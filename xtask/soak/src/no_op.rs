@@ -14,7 +14,7 @@ use plots::{Series, plot_over_time};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::assertions::{self, MEASURES};
+use crate::assertions::{self, idle_leaks};
 use crate::flags::Soak;
 use crate::queue::QueueClient;
 use crate::sample::Sample;
@@ -28,6 +28,10 @@ const CAPACITY: usize = 16;
 const PENDING: u64 = 200;
 /// The number of concurrent requests that create tasks.
 const CREATORS: usize = 4;
+/// Long enough to connect and to claim.
+const START_TIME: Duration = Duration::from_secs(5);
+/// Longer than the worker keeps idle connections and threads.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time limit without a resolved task.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,6 +63,8 @@ pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
     let server = Server::start(&flags.server, &flags.out).await?;
     let mut worker = Worker::start(flags, &server, "worker-1", CAPACITY)?;
     let queue = Arc::new(QueueClient::new(&server)?);
+    tokio::time::sleep(START_TIME).await;
+    let before = worker.sample(0.0)?.context("the worker runs")?;
     let mut creators = create_tasks(&queue, count, &worker.resolved);
     let mut log = File::options().append(true).create(true).open(&file)?;
     let (start, mut samples) = (Instant::now(), Vec::new());
@@ -91,13 +97,14 @@ pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
         let total = totals.last().context("just added")?;
         writeln!(log, "{}", serde_json::to_string(total)?)?;
     }
+    let mut failures = wait_idle(&worker, &before).await?;
     let status = worker.stop().await?;
     ensure!(
         status.success(),
         "the worker failed after SIGTERM: {status}"
     );
     server.stop().await?;
-    let mut failures = growth_failures(&samples);
+    failures.extend(memory_failure(&samples));
     failures.extend(cpu_failure(&totals));
     write_report(&flags.out, &totals)?;
     Ok(failures)
@@ -137,12 +144,22 @@ fn read_totals(file: &Path) -> Result<Vec<Total>> {
     Ok(totals.collect::<Result<_, _>>()?)
 }
 
-/// Checks this run's worker as in a run with random tasks.
-fn growth_failures(samples: &[Sample]) -> Vec<String> {
-    let growth = MEASURES.iter().map(|it| assertions::measure(it, samples));
-    growth
-        .filter_map(|it| assertions::growth_failure(&it))
-        .collect()
+/// Waits until the idle worker holds no more than at the start; describes what it still holds after the time limit.
+async fn wait_idle(worker: &Worker, before: &Sample) -> Result<Vec<String>> {
+    let start = Instant::now();
+    loop {
+        let now = worker.sample(0.0)?.context("the worker runs")?;
+        let leaks = idle_leaks(before, &now, 1);
+        if leaks.is_empty() || start.elapsed() > IDLE_TIMEOUT {
+            return Ok(leaks);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Checks the memory of this run's worker. Its descriptors and threads are those of the tasks of the moment.
+fn memory_failure(samples: &[Sample]) -> Option<String> {
+    assertions::growth_failure(&assertions::measure(&assertions::MEMORY, samples))
 }
 
 fn cpu_failure(totals: &[Total]) -> Option<String> {

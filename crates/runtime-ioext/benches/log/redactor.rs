@@ -85,7 +85,7 @@ pub(super) fn growth(bench: &mut Bench, path: &Path) {
         });
     bench
         .growth(BY_SECRETS, "adding a secret", "ns")
-        .bar(AtMost(0.2))
+        .bar(AtMost(0.6))
         .rounds(11)
         .run(
             &sizes,
