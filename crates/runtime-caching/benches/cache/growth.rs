@@ -1,6 +1,8 @@
 //! The cost of a call and of a folder, by the number of entries.
 
-use std::cell::LazyCell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use bench_harness::{AtMost, Bench, Plot, peak_rss_mib, time_ns_each, time_us};
@@ -62,40 +64,41 @@ fn open_folders(runtime: &Runtime, root: &tempfile::TempDir) -> FolderCache<u64>
     runtime.block_on(open).expect("a root")
 }
 
-/// The time for a folder must not depend on the number of folders, and each needs little memory.
+/// The time and the memory for a folder must not depend on the number of folders.
 pub(super) fn folders(bench: &mut Bench, runtime: &Runtime) {
     const PLOT: Plot = Plot {
         name: "folders",
-        title: "Time for a folder in a cache of folders",
+        title: "Cost of a folder in a cache of folders",
         by: "folders",
     };
     let sizes: &[u64] = bench.pick(&[1000, 10_000, 100_000], &[100, 1000, 10_000]);
+    // Created once for all cases.
+    let roots = RefCell::new(BTreeMap::new());
+    let created = |size: u64| {
+        let mut roots = roots.borrow_mut();
+        let created = || Rc::new(create_folders(runtime, size));
+        Rc::clone(roots.entry(size).or_insert_with(created))
+    };
     bench
         .growth(PLOT, "new folder", "µs")
         .bar(AtMost(0.2))
         .rounds(1)
-        .run(sizes, |_| (), |(), size| create_folders(runtime, size).1);
-    let create = |size| create_folders(runtime, size).0;
+        .run(sizes, created, |created, _| created.1);
     bench
-        .growth(PLOT, "opening a root", "µs")
+        .growth(PLOT, "opening the root", "µs")
         .bar(AtMost(0.2))
-        .run(sizes, create, |root, size| {
-            let opened = || open_folders(runtime, root).len() as u64;
+        .run(sizes, created, |created, size| {
+            let opened = || open_folders(runtime, &created.0).len() as u64;
             time_us(|| assert_eq!(opened(), size)) / size as f64
         });
-    let count = bench.pick(100_000, 10_000);
-    let root = LazyCell::new(|| create(count));
-    let memory = |work: &dyn Fn()| peak_rss_mib(work).unwrap_or(f64::NAN);
     bench
-        .case(
-            &format!("memory of an opened root with {count} folders"),
-            "MiB",
-        )
-        .bar(AtMost(100.0))
+        .growth(PLOT, "memory while opening", "KiB")
+        .bar(AtMost(0.2))
         .rounds(1)
-        .ours(|| {
-            LazyCell::force(&root);
-            let before = memory(&|| ());
-            memory(&|| assert_eq!(open_folders(runtime, &root).len() as u64, count)) - before
+        .run(sizes, created, |created, size| {
+            let peak = |work: &dyn Fn()| peak_rss_mib(work).unwrap_or(f64::NAN);
+            let before = peak(&|| ());
+            let after = peak(&|| drop(open_folders(runtime, &created.0)));
+            (after - before) * 1024.0 / size as f64
         });
 }
