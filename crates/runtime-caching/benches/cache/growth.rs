@@ -91,11 +91,12 @@ pub(super) fn folders(bench: &mut Bench, runtime: &Runtime) {
             let opened = || open_folders(runtime, &created.0).len() as u64;
             time_us(|| assert_eq!(opened(), size)) / size as f64
         });
+    // The smallest needs no more memory than is free already.
     bench
         .growth(PLOT, "memory while opening", "KiB")
         .bar(AtMost(0.2))
         .rounds(1)
-        .run(sizes, created, |created, size| {
+        .run(&sizes[1..], created, |created, size| {
             let peak = |work: &dyn Fn()| peak_rss_mib(work).unwrap_or(f64::NAN);
             let before = peak(&|| ());
             let after = peak(&|| drop(open_folders(runtime, &created.0)));
