@@ -132,10 +132,11 @@ fn tables(history: &History, evaluation: &Evaluation) -> String {
 /// Returns the settings and the number of each event.
 fn summary(history: &History, evaluation: &Evaluation) -> String {
     let events = &history.events;
+    // The logs of cancelled tasks are not checked.
     let logs = history
         .tasks
         .iter()
-        .filter(|task| task.log_defect.is_none());
+        .filter(|task| task.log_defect.is_none() && task.expected != "exception/canceled");
     let profile = if cfg!(debug_assertions) {
         "not optimized"
     } else {
