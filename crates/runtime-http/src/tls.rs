@@ -1,6 +1,6 @@
 //! The TLS configuration of clients: rustls on ring, with the platform's trusted certificates.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
@@ -36,25 +36,44 @@ pub enum TlsError {
 
 /// Returns a TLS configuration that trusts the platform's root certificates and those in `extra_roots` (PEM).
 ///
-/// A server may present a root itself, so self-signed certificates work.
+/// A server may present a root itself, so self-signed certificates work. The platform's roots are read once: a root that
+/// is installed later needs a restart of the program.
 ///
 /// # Errors
 ///
 /// A [`TlsError`] if the machine has no root certificates, or an entry of `extra_roots` is not valid.
 pub fn tls_config(extra_roots: &[String]) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
-    let extra_roots = parse(extra_roots)?;
-    let platform = Verifier::new_with_extra_roots(extra_roots.clone(), Arc::clone(&provider))
-        .map_err(TlsError::Verifier)?;
-    let verifier = RootOrChainVerifier {
-        platform,
-        extra_roots,
+    let verifier = if extra_roots.is_empty() {
+        platform_verifier()?
+    } else {
+        Arc::new(verifier(parse(extra_roots)?)?)
     };
-    let config = builder(provider)?
+    let config = builder(Arc::new(ring::default_provider()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(config)
+}
+
+/// Returns the verifier without additional roots. All clients of the process share it: the roots are some 150 files,
+/// and a worker has half a dozen clients. A failure is not stored, so that a later attempt may succeed.
+fn platform_verifier() -> Result<Arc<RootOrChainVerifier>, TlsError> {
+    static SHARED: OnceLock<Arc<RootOrChainVerifier>> = OnceLock::new();
+    if let Some(shared) = SHARED.get() {
+        return Ok(Arc::clone(shared));
+    }
+    let created = Arc::new(verifier(Vec::new())?);
+    Ok(Arc::clone(SHARED.get_or_init(|| created)))
+}
+
+fn verifier(extra_roots: Vec<CertificateDer<'static>>) -> Result<RootOrChainVerifier, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let platform = Verifier::new_with_extra_roots(extra_roots.clone(), provider)
+        .map_err(TlsError::Verifier)?;
+    Ok(RootOrChainVerifier {
+        platform,
+        extra_roots,
+    })
 }
 
 /// Returns the same as [`tls_config`], but accepts a machine without root certificates.
