@@ -60,7 +60,7 @@ fn assert_failed(root_url: &str, credentials: &Credentials, parts: &[&str]) {
 #[test]
 fn dead_port_is_reported_with_advice() {
     let credentials = Credentials::new("me", "hunter2");
-    // Bound, so that nobody else takes the port, and without `listen`, so that connections are refused.
+    // Bound, so that no other program takes the port, and without `listen`, so that connections are refused.
     let socket = TcpSocket::new_v4().expect("a socket");
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(any_port).expect("a free port");
