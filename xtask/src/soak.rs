@@ -28,8 +28,10 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Soak) -> Result<()> {
     let soak = cargo(sh).args(["run", "--quiet", "--package", "soak"]);
     let soak = soak.args(profile).args(["--", "--out", OUTPUT_DIR]);
     let soak = soak.arg("--worker").arg(worker).arg("--server").arg(server);
-    let passed = soak.args(arguments(flags)).quiet().run();
     let part = if flags.no_op.is_some() { NO_OP } else { RANDOM };
+    // A run that ends with an error writes none, and earlier results must not get today's date.
+    sh.remove_path(format!("{OUTPUT_DIR}/{part}.md"))?;
+    let passed = soak.args(arguments(flags)).quiet().run();
     // Results of a failed run are written too.
     if flags.write {
         write_results(sh, part)?;
@@ -64,7 +66,9 @@ fn arguments(flags: &flags::Soak) -> Vec<String> {
 fn write_results(sh: &Shell, part: &'static str) -> Result<()> {
     sh.create_dir(IMAGES_DIR)?;
     for path in sh.read_dir(OUTPUT_DIR)? {
-        if path.extension().is_some_and(|extension| extension == "svg") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Both kinds of runs write to the folder.
+        if name.ends_with(".svg") && name.starts_with("soak-no-op") == (part == NO_OP) {
             sh.copy_file(&path, IMAGES_DIR)?;
         }
     }

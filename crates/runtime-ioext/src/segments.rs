@@ -84,7 +84,7 @@ impl Segments {
         self.frozen.len()
     }
 
-    /// Appends a copy of `bytes`, which should be shorter than a segment.
+    /// Appends a copy of `bytes`, which should be at most a segment long.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.open.capacity() - self.open.len() < bytes.len() {
             // Starting a new buffer copies nothing; letting this one grow would copy its bytes.
@@ -174,6 +174,8 @@ impl Segments {
                 self.open.advance(len);
                 self.start += len as u64;
                 if self.open.is_empty() {
+                    // A writer that is slower than its reader needs no more.
+                    self.spare.truncate(1);
                     // The next write uses the same memory, which is in the processor's cache.
                     let _ = self.open.try_reclaim(self.capacity);
                 }
@@ -197,7 +199,8 @@ impl Segments {
         self.open.reserve(capacity);
     }
 
-    /// Keeps the memory of a removed segment, if no reader shares it and it is an open buffer of before.
+    /// Keeps the memory of a removed segment, if no reader shares it and it has the capacity of an open buffer. A buffer
+    /// that was frozen in several parts has not.
     fn keep(&mut self, bytes: Bytes) {
         if self.spare.len() == MAX_SPARE {
             return;
@@ -223,5 +226,27 @@ impl Segments {
             start,
             bytes: self.open.split().freeze(),
         });
+    }
+}
+
+#[cfg(all(test, not(runtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_reused_unless_a_reader_has_it() {
+        let mut segments = Segments::new(64);
+        (0..10).for_each(|i| segments.push(&[i; 64]));
+        let shared = segments.read(0);
+        segments.advance(9 * 64);
+        assert_eq!(segments.spare.len(), MAX_SPARE);
+        segments.push(&[42; 64]);
+        assert_eq!(segments.spare.len(), MAX_SPARE - 1);
+        assert_eq!(&shared[..], [0; 64]);
+        while segments.copy_out(&mut [0; 100]) > 0 {}
+        assert!(
+            segments.spare.len() <= 1,
+            "an idle range keeps little memory"
+        );
     }
 }

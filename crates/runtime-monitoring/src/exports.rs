@@ -119,6 +119,6 @@ fn tags(config: &MonitoringConfig, identity: WorkerIdentity) -> BTreeMap<String,
 
 impl fmt::Debug for TelemetryExporters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exports").finish_non_exhaustive()
+        f.debug_struct("TelemetryExporters").finish_non_exhaustive()
     }
 }

@@ -50,7 +50,7 @@ impl StandardFiles<'_> {
 pub(crate) struct ChildProcess {
     pid: Pid,
     /// Created by the first wait.
-    end_notice: Option<ExitNotifier>,
+    exit_notifier: Option<ExitNotifier>,
     /// The exit status once the process has ended.
     status: Option<ExitStatus>,
     is_reaped: bool,
@@ -77,7 +77,7 @@ impl ChildProcess {
         mark.started(pid);
         Ok(Self {
             pid,
-            end_notice: None,
+            exit_notifier: None,
             status: None,
             is_reaped: false,
             mark: Arc::clone(mark),
@@ -97,15 +97,15 @@ impl ChildProcess {
     /// Safe: the next call continues to wait.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         // Before the first check: a signal that arrives earlier than its listener would be lost.
-        if self.status.is_none() && self.end_notice.is_none() {
-            self.end_notice = Some(ExitNotifier::of(self.pid)?);
+        if self.status.is_none() && self.exit_notifier.is_none() {
+            self.exit_notifier = Some(ExitNotifier::of(self.pid)?);
         }
         loop {
             // Also after a notice: it may be about another child, or about one whose tracer has to be told first.
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            if let Some(notice) = &mut self.end_notice {
+            if let Some(notice) = &mut self.exit_notifier {
                 notice.recv().await?;
             }
         }

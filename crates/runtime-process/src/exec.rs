@@ -101,10 +101,11 @@ fn attend(mut child: SandboxChild, companion: Companion) -> ExecProcess {
     let terminal = child.terminal.take().map(SharedTerminal::new);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (sender, exit) = watch::channel(None);
+    // The child is dropped first, which kills all its processes, also if the future is never polled.
+    let mut running = (child, companion);
     let attendant = tokio::spawn(async move {
-        // Declared first, so that it is dropped after the child, which kills all its processes.
-        let companion = companion;
-        let mut child = child;
+        let running = &mut running;
+        let (child, companion) = (&mut running.0, &running.1);
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = companion.must_end() => child.kill(Duration::ZERO).await,

@@ -16,8 +16,9 @@ const MIN_MEMORY: u64 = 16 << 20;
 /// The minimum of the disk space limit in bytes. An empty folder needs disk space too.
 const MIN_DISK: u64 = 1 << 20;
 
-/// The maximum of the process limit: the number of process ids of the kernel. One is reserved for the init process.
-const MAX_PROCESSES: u64 = (4 << 20) - 1;
+/// The maximum of the process limit: the number of process ids of the kernel. Three are reserved: for the init process, and
+/// for those that connect its network.
+const MAX_PROCESSES: u64 = (4 << 20) - 3;
 
 /// The minimum of the CPU limit that the kernel accepts.
 const MIN_CPUS: f64 = 0.01;

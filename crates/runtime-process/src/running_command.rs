@@ -94,9 +94,17 @@ impl RunningCommand {
                     break KILLED;
                 }
                 // The end of the command is noticed after the start of another one, which may hang.
-                Some(request) = requests.recv() => tokio::select! {
-                    () = self.processes.exec(request, self.companions.add()) => {}
-                    () = wait_for_deadline(&mut deadline) => {}
+                Some(request) = requests.recv() => {
+                    let reason = tokio::select! {
+                        () = self.processes.exec(request, self.companions.add()) => None,
+                        () = wait_for_deadline(&mut deadline) => None,
+                        reason = must_end(&mut self.watched, disk) => Some(reason),
+                    };
+                    if let Some(reason) = reason {
+                        self.context.log_error(reason);
+                        self.processes.kill().await?;
+                        break KILLED;
+                    }
                 }
             }
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
@@ -18,8 +18,8 @@ const HANG_TIMEOUT: Duration = Duration::from_millis(250);
 /// Runs work that blocks on eight threads of the runtime, for engines and the worker. A thousand tasks that end together
 /// would otherwise take a thread each. Clones share the threads.
 ///
-/// Use it for work of about a millisecond. If none of it ends within a quarter of a second, the threads may hang for ever,
-/// such as on a dead network file system. Then other work gets a further thread.
+/// Use it for work that usually takes about a millisecond. If none of it ends within a quarter of a second, the threads may
+/// hang for ever, such as on a dead network file system. Then one further thread is used, four times a second.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -33,6 +33,7 @@ const HANG_TIMEOUT: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub struct BlockingGate {
     permits: Arc<Semaphore>,
+    /// The number of works that have finished, and of further threads.
     finished: Arc<AtomicU64>,
 }
 
@@ -54,21 +55,12 @@ impl BlockingGate {
     ///
     /// # Cancel safety
     ///
-    /// Work that has not started is dropped, and other work continues.
+    /// Work that waits for a thread of the gate is dropped, and other work is executed.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        let mut permit = pin!(Arc::clone(&self.permits).acquire_owned());
-        let permit = loop {
-            let finished = self.finished.load(Ordering::Relaxed);
-            match timeout(HANG_TIMEOUT, &mut permit).await {
-                // Nothing closes the semaphore.
-                Ok(permit) => break permit.ok(),
-                Err(_) if self.finished.load(Ordering::Relaxed) == finished => break None,
-                Err(_) => {}
-            }
-        };
+        let permit = self.permit().await;
         let finished = Arc::clone(&self.finished);
         let work = move || {
             let done = work();
@@ -78,6 +70,27 @@ impl BlockingGate {
             done
         };
         spawn_blocking(work).await
+    }
+
+    /// Waits for a free thread. `None` if none of the threads has finished anything for a while.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // Leaves the queue when this returns: it would otherwise be given a permit while its work runs without one.
+        let mut permit = pin!(Arc::clone(&self.permits).acquire_owned());
+        loop {
+            let finished = self.finished.load(Ordering::Relaxed);
+            match timeout(HANG_TIMEOUT, &mut permit).await {
+                // Nothing closes the semaphore.
+                Ok(permit) => return permit.ok(),
+                Err(_) => {
+                    // One further thread at a time: those that have waited with it see the change and wait again.
+                    let (order, next) = (Ordering::Relaxed, finished.wrapping_add(1));
+                    let hang = &self.finished;
+                    if hang.compare_exchange(finished, next, order, order).is_ok() {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -136,9 +149,18 @@ mod tests {
             .expect("there are threads");
         let other = timeout(limit, gate.run(|| 7)).await;
         assert_eq!(other.expect("it gets a thread").expect("no panic"), 7);
+        let (last_end, last_ended) = mpsc::channel::<()>();
+        let further = gate.clone();
+        let last = tokio::spawn(async move { further.run(move || last_ended.recv()).await });
+        sleep(4 * HANG_TIMEOUT).await;
         drop(ends);
         for ended in hanging.join_all().await {
             assert!(ended.expect("it does not panic"));
         }
+        // Also while work that got a further thread hangs.
+        assert_eq!(gate.permits.available_permits(), THREADS);
+        drop(last_end);
+        let ended = timeout(limit, last).await.expect("it ends");
+        assert!(ended.expect("no panic").expect("no panic").is_err());
     }
 }

@@ -37,10 +37,13 @@ pub(crate) struct Worker {
     log: PathBuf,
     /// The folder with the configuration file and the worker's data folder.
     folder: TempDir,
-    /// The number of resolutions that all its processes printed.
-    pub(crate) resolved: Arc<AtomicU64>,
+    /// The number of completed tasks that all its processes printed.
+    pub(crate) completed: Arc<AtomicU64>,
     /// Whether the current process has printed that it claims.
     claims_tasks: Arc<AtomicBool>,
+    /// The exits before the first claim, and their maximum: an outage of the server lasts for a few starts at most.
+    early_exits: u32,
+    max_early_exits: u32,
     running: Option<(Process, JoinHandle<ClaimCounts>)>,
     /// The counts of the earlier processes.
     pub(crate) claims: Vec<WorkerClaims>,
@@ -75,8 +78,10 @@ impl Worker {
             program: flags.worker.clone(),
             log: flags.out.join(format!("{id}.log")),
             folder,
-            resolved: Arc::default(),
+            completed: Arc::default(),
             claims_tasks: Arc::default(),
+            early_exits: 0,
+            max_early_exits: if flags.crashes { 20 } else { 0 },
             running: None,
             claims: Vec::new(),
         };
@@ -92,8 +97,8 @@ impl Worker {
             .arg(self.folder.path().join("config.json"));
         let (process, output) = Process::start(&mut command, &self.log)?;
         self.claims_tasks = Arc::default();
-        let (resolved, claims) = (Arc::clone(&self.resolved), Arc::clone(&self.claims_tasks));
-        let counts = tokio::spawn(count_claims(output, resolved, claims));
+        let (completed, claims) = (Arc::clone(&self.completed), Arc::clone(&self.claims_tasks));
+        let counts = tokio::spawn(count_claims(output, completed, claims));
         self.running = Some((process, counts));
         Ok(())
     }
@@ -115,16 +120,17 @@ impl Worker {
             .with_context(|| format!("cannot sample {}", self.id))
     }
 
-    /// Fails if the process has exited without having been killed. If it did so before its first claim, it is started
-    /// again: a worker exits if it cannot reach the server at its start, and relies on a service manager.
+    /// Fails if the process has exited without having been killed. If the server is killed at times, a process that exits
+    /// before its first claim is started again: it cannot reach the server, and relies on a service manager.
     pub(crate) fn check(&mut self) -> Result<()> {
         let process = self.running.as_mut().map(|(process, _)| process);
         if process.is_none_or(Process::is_running) {
             return Ok(());
         }
         let (id, log) = (&self.id, self.log.display());
+        self.early_exits += 1;
         ensure!(
-            !self.claims_tasks.load(Ordering::Relaxed),
+            !self.claims_tasks.load(Ordering::Relaxed) && self.early_exits <= self.max_early_exits,
             "{id} exited, see {log}"
         );
         self.restart()
@@ -164,7 +170,7 @@ impl Worker {
 /// Counts the lines `NAME ID claimed: URL` and `NAME ID RESOLUTION after SECONDS s`.
 async fn count_claims(
     output: ChildStdout,
-    resolved: Arc<AtomicU64>,
+    completed: Arc<AtomicU64>,
     claims_tasks: Arc<AtomicBool>,
 ) -> ClaimCounts {
     let mut counts = ClaimCounts::new();
@@ -172,7 +178,10 @@ async fn count_claims(
     while let Ok(Some(line)) = lines.next_line().await {
         count(&mut counts, &line);
         claims_tasks.fetch_or(line.starts_with("claiming from"), Ordering::Relaxed);
-        resolved.fetch_add(u64::from(is_resolution(&line)), Ordering::Relaxed);
+        completed.fetch_add(
+            u64::from(line.contains(" completed after ")),
+            Ordering::Relaxed,
+        );
     }
     counts
 }

@@ -49,7 +49,8 @@ pub(super) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     written
 }
 
-/// Writes a file in place: after the end of this process, it may have a part of the content.
+/// Writes a file in place: after the end of this process, it may have a part of the content, and after a power loss also
+/// the old content. It is for records, of which only the size may be old: key and time of creation never change.
 pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     step("create file", path);
     let mut options = File::options();
@@ -61,6 +62,7 @@ pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(path)?;
     step("write file", path);
     file.write_all(bytes)?;
+    step("set length", path);
     file.set_len(bytes.len() as u64)
 }
 

@@ -101,12 +101,12 @@ impl UnfinishedFolder {
         }
     }
 
-    /// Records the size of the folder. The record stays in `leases` until the cache adds the folder.
+    /// Measures the folder. Its record stays in `leases` until the cache adds the folder, or until the first commit.
     pub(super) fn finish(mut self, policy: Arc<FolderPolicy>) -> Result<Folder, CreateFolderError> {
         self.record.measure(&self.path);
         let id = self.id.take().expect("only taken here");
-        // The size is already in the record, so that adding the folder to the cache is only a rename.
-        // Otherwise the first commit writes it: a lease is read only after its move to the index.
+        // With the size in the record, adding the folder to the cache is only a rename. In other caches, the first commit
+        // writes the record: a lease is read only after its move to the index.
         let written = if policy.sharing.keeps_uncommitted() {
             self.record.write_lease(&self.root.in_leases(&id))
         } else {

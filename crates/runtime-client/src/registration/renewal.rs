@@ -198,7 +198,7 @@ impl ShutdownSource for RegistrationRenewal {
 
 impl std::fmt::Debug for RegistrationRenewal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renewal")
+        f.debug_struct("RegistrationRenewal")
             .field("worker", &self.context.worker)
             .finish_non_exhaustive()
     }

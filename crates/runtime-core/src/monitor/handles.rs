@@ -122,7 +122,7 @@ pub(super) struct HandleCache<T> {
     tables: [OnceLock<HandleTable<T>>; TABLE_SIZES.len()],
     /// The index of the table that is searched.
     current: AtomicUsize,
-    /// The number of handles that were added to the tables.
+    /// The number of calls that tried to add a handle to the tables.
     added: AtomicUsize,
 }
 
@@ -170,7 +170,7 @@ impl<T: Clone> HandleCache<T> {
         };
         let added = self.added.fetch_add(1, Ordering::Relaxed) + 1;
         let mut sizes = TABLE_SIZES.iter();
-        let index = sizes.position(|size| 4 * added <= *size);
+        let index = sizes.position(|size| added <= size / 4);
         let index = index.unwrap_or(TABLE_SIZES.len() - 1);
         let table = self.tables[index].get_or_init(|| self.larger_table(TABLE_SIZES[index]));
         add(table, entry);

@@ -1,5 +1,6 @@
 //! Which calls of a monitor reach its sink.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +13,10 @@ use runtime_core::monitor::{
     intern_name,
 };
 
-/// A sink with a single counter and a single histogram for all metrics.
+/// A sink with a counter for each name, and a single histogram for all metrics.
 #[derive(Default)]
 pub(crate) struct Sink {
-    counter: Counter,
+    counters: Mutex<HashMap<&'static str, Counter>>,
     measured: Arc<RecordedValues>,
     lookups: Mutex<Vec<(String, &'static str)>>,
     lines: AtomicUsize,
@@ -41,6 +42,14 @@ impl Sink {
         std::mem::take(&mut self.lookups.lock())
     }
 
+    fn value(&self, name: &'static str) -> Counter {
+        self.counters.lock().entry(name).or_default().clone()
+    }
+
+    fn total(&self) -> u64 {
+        self.counters.lock().values().map(Counter::get).sum()
+    }
+
     fn measured(&self) -> Vec<f64> {
         self.measured.0.lock().clone()
     }
@@ -49,7 +58,7 @@ impl Sink {
 impl MonitorSink for Sink {
     fn counter(&self, tags: &MonitorTags, name: &'static str) -> Counter {
         self.add_lookup(tags, name);
-        self.counter.clone()
+        self.value(name)
     }
 
     fn histogram(&self, tags: &MonitorTags, name: &'static str) -> Histogram {
@@ -87,7 +96,7 @@ fn handles_are_looked_up_once_per_tags() {
         fetch.clone().count("failures", 3);
     }
     assert_eq!(sink.lookups(), expected);
-    assert_eq!(sink.counter.get(), 18);
+    assert_eq!(sink.total(), 18);
     for _ in 0..3 {
         monitor.measure("tasks", 1.0);
         fetch.measure("retries", 2.0);
@@ -108,7 +117,7 @@ fn dozens_of_names_are_looked_up_once() {
     for _ in 0..2 {
         names.iter().for_each(|name| monitor.count(name, 1));
     }
-    assert_eq!(sink.counter.get(), 128);
+    assert_eq!(sink.total(), 128);
     let looked_up: Vec<_> = sink.lookups().into_iter().map(|(_, name)| name).collect();
     assert_eq!(looked_up, names);
 }
@@ -120,7 +129,7 @@ fn full_cache_falls_back_to_lookups() {
     for _ in 0..2 {
         names.iter().for_each(|name| monitor.count(name, 1));
     }
-    assert_eq!(sink.counter.get(), 2000);
+    assert_eq!(sink.total(), 2000);
     assert!(sink.lookups().len() > 1000);
 }
 
@@ -134,8 +143,28 @@ fn concurrent_first_uses_lose_nothing() {
             threads.spawn(move || (0..1000).for_each(|_| monitor.measure(name, 1.0)));
         }
     });
-    assert_eq!(sink.counter.get(), 4000);
+    assert_eq!(sink.total(), 4000);
     assert_eq!(sink.measured().len(), 4000);
+}
+
+#[test]
+fn concurrent_growth_finds_the_handle_of_each_name() {
+    let (monitor, sink) = pair(Sink::default());
+    let names = names(100);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            let count = || names.iter().for_each(|name| monitor.count(name, 1));
+            threads.spawn(move || (0..50).for_each(|_| count()));
+        }
+    });
+    for name in &names {
+        assert_eq!(sink.value(name).get(), 200, "{name}");
+    }
+    // A handle that was lost in a larger table was added again.
+    names.iter().for_each(|name| monitor.count(name, 1));
+    sink.lookups();
+    names.iter().for_each(|name| monitor.count(name, 1));
+    assert_eq!(sink.lookups(), []);
 }
 
 #[test]
@@ -159,9 +188,15 @@ fn fractions_add_to_the_same_counter() {
     monitor.count("cost", 3);
     monitor.count_f64("cost", 0.25);
     monitor.count_f64("cost", 0.5);
-    assert_eq!((sink.counter.get_f64(), sink.counter.get()), (3.75, 3));
+    assert_eq!(
+        (sink.value("cost").get_f64(), sink.value("cost").get()),
+        (3.75, 3)
+    );
     monitor.count_f64("cost", 0.5);
-    assert_eq!((sink.counter.get_f64(), sink.counter.get()), (4.25, 4));
+    assert_eq!(
+        (sink.value("cost").get_f64(), sink.value("cost").get()),
+        (4.25, 4)
+    );
 }
 
 #[test]
@@ -170,11 +205,11 @@ fn counters_never_shrink() {
     monitor.count_f64("cost", 1.5);
     for ignored in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0] {
         monitor.count_f64("cost", ignored);
-        assert_eq!(sink.counter.get_f64(), 1.5, "{ignored}");
+        assert_eq!(sink.value("cost").get_f64(), 1.5, "{ignored}");
     }
     monitor.count_f64("cost", f64::MAX);
     monitor.count_f64("cost", f64::MAX);
-    assert_eq!(sink.counter.get_f64(), f64::MAX);
+    assert_eq!(sink.value("cost").get_f64(), f64::MAX);
 }
 
 #[test]
@@ -182,7 +217,7 @@ fn whole_counts_are_exact() {
     let (monitor, sink) = pair(Sink::default());
     monitor.count("bytes", 1 << 53);
     monitor.count("bytes", 1);
-    assert_eq!(sink.counter.get(), (1 << 53) + 1);
+    assert_eq!(sink.value("bytes").get(), (1 << 53) + 1);
 }
 
 #[test]

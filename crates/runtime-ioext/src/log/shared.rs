@@ -17,7 +17,7 @@ use crate::sys::{Condvar, Guard, Mutex};
 
 /// A log: its state, its file, and the protocol of writing, flushing, reading and closing.
 ///
-/// One lock guards the state. It is held to copy one small write or to share a segment, but never during file
+/// One lock guards the state. It is held to copy a write of up to a segment or to share one, but never during file
 /// I/O or while a waker runs:
 ///
 /// - A thread that moves pending bytes to the file takes the flush role ([`State::flushing`]) and releases
@@ -142,7 +142,7 @@ impl SharedLog {
         }
     }
 
-    /// Like [`append`](Self::append) for less than a segment, but never blocks: each call may exceed the limit
+    /// Like [`append`](Self::append) for up to a segment, but never blocks: each call may exceed the limit
     /// of pending bytes. Callers wait with [`poll_ready`](Self::poll_ready) before the call.
     pub(super) fn append_unbounded(self: &Arc<Self>, bytes: &[u8]) -> Result<(), WriteLogError> {
         let mut state = self.lock();
@@ -309,8 +309,7 @@ impl SharedLog {
         let (start, pending) = (state.tail.start(), state.tail.snapshot());
         drop(state);
         let (written, result) = super::write_out::write_out(&*self.backing, &pending, start);
-        // Before the lock: releasing the last reference frees up to 4 MiB, which readers need not
-        // wait for.
+        // Before `advance`, which keeps the memory of a segment only if nothing else shares it.
         drop(pending);
 
         let mut state = self.lock();

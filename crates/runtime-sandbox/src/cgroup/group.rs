@@ -11,7 +11,7 @@ use super::kill::{kill_members, sleep};
 use super::limits::{CgroupLimitError, CgroupLimits};
 use super::usage::CgroupUsage;
 
-/// Interval and maximum number of the checks whether a killed group is empty: two seconds in total.
+/// Maximum interval and maximum number of the checks whether a killed group is empty: two seconds in total.
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_EMPTY_POLLS: u32 = 200;
 

@@ -255,10 +255,11 @@ impl Decisions {
 fn compare(program: &mut Vec<libc::sock_filter>, intervals: &[(u32, usize)], blocks: usize) {
     let (lower, upper) = intervals.split_at(intervals.len() / 2);
     let next = program.len() + 1;
-    // A jump skips up to 255 instructions, and a test shows that the program is shorter.
+    // A jump skips up to 255 instructions. A longer one, truncated, could end at the permission.
+    let skip = |target: usize| u8::try_from(target - next).expect("a short program");
     let to = |part: &[(u32, usize)], start: usize| match part {
-        [(_, block)] => (blocks + block - next) as u8,
-        _ => (start - next) as u8,
+        [(_, block)] => skip(blocks + block),
+        _ => skip(start),
     };
     // A part with several intervals has one comparison less.
     let to_upper = to(upper, next + lower.len() - 1);

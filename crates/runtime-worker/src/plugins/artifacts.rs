@@ -1,6 +1,7 @@
 //! Uploads the files and folders that a task created.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -274,7 +275,11 @@ impl TaskArtifacts {
             }
             Err(CopyError::Refused(source)) => {
                 let path = name.clone();
-                let reason = Unavailable::of_task(ExtractError::Unreadable { path, source });
+                let error = match source.kind() {
+                    io::ErrorKind::NotFound => ExtractError::Missing { path },
+                    _ => ExtractError::Unreadable { path, source },
+                };
+                let reason = Unavailable::of_task(error);
                 Ok((*self.unavailable(spec, name.clone(), reason), None))
             }
             Err(error) => Err(self.failed(name, error)),

@@ -127,7 +127,7 @@ impl ShutdownSource for IdleShutdownSource {
 
 impl fmt::Debug for IdleShutdownSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdleSource")
+        f.debug_struct("IdleShutdownSource")
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

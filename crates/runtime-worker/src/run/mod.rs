@@ -31,7 +31,7 @@ use budget::ShutdownBudget;
 use reporter::ResolutionReporter;
 use supervisor::RunSupervisor;
 
-/// Information and signals from the claim loop for a run that it started.
+/// Information and loop_state from the claim loop for a run that it started.
 pub(crate) struct LoopState {
     /// The start of the claim request.
     pub(crate) claiming_since: Timestamp,
@@ -45,7 +45,7 @@ pub(crate) struct LoopState {
 pub(crate) async fn run_task(
     shared: &WorkerShared,
     claim: TaskClaim,
-    signals: &LoopState,
+    loop_state: &LoopState,
 ) -> TaskReport {
     let info = TaskInfo::from_claim(&claim);
     let (id, name) = (info.run.clone(), claim.task.metadata.name.clone());
@@ -61,8 +61,8 @@ pub(crate) async fn run_task(
     let report = match open(shared, &claim, info) {
         Ok((run, controller)) => {
             let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
-            let (task, since) = (run.context.clone(), pending_since(&claim, signals));
-            let supervise = supervise(shared, &claim, run, controller, signals);
+            let (task, since) = (run.context.clone(), pending_since(&claim, loop_state));
+            let supervise = supervise(shared, &claim, run, controller, loop_state);
             let supervise = monitor.in_span("task", supervise);
             let task = (task.run(), task.redactor());
             let traced = monitor.trace_task(task, since, supervise, failure_of);
@@ -71,7 +71,7 @@ pub(crate) async fn run_task(
         }
         Err(error) => {
             let budget = ShutdownBudget {
-                stop: &signals.stop,
+                stop: &loop_state.stop,
                 timing: &shared.timing,
             };
             let resolution = tokio::select! {
@@ -100,11 +100,13 @@ pub(crate) async fn run_task(
 /// Returns the time since which the task was pending and this worker was claiming.
 ///
 /// The queue has measured the former with its own clock, which may differ from that of this machine.
-fn pending_since(claim: &TaskClaim, signals: &LoopState) -> Timestamp {
+fn pending_since(claim: &TaskClaim, loop_state: &LoopState) -> Timestamp {
     let runs = &claim.status.runs;
     let run = runs.iter().find(|run| run.run_id == claim.run_id);
     let scheduled = run.and_then(|run| run.scheduled);
-    scheduled.map_or(signals.claiming_since, |at| at.max(signals.claiming_since))
+    scheduled.map_or(loop_state.claiming_since, |at| {
+        at.max(loop_state.claiming_since)
+    })
 }
 
 /// Returns the text of a resolution other than `completed`, for the trace.
@@ -117,16 +119,16 @@ async fn supervise(
     claim: &TaskClaim,
     run: TaskRun,
     controller: TaskContextController,
-    signals: &LoopState,
+    loop_state: &LoopState,
 ) -> Resolution {
     let reporter = ResolutionReporter {
         queue: &*shared.queue,
         run: &run,
         budget: ShutdownBudget {
-            stop: &signals.stop,
+            stop: &loop_state.stop,
             timing: &shared.timing,
         },
-        no_more_claims: &signals.no_more_claims,
+        no_more_claims: &loop_state.no_more_claims,
         claim_lost: SetOnce::new(),
         first_report: OnceLock::new(),
     };

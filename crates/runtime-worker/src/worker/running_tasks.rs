@@ -42,7 +42,7 @@ impl RunningTasks {
             run_id: claim.run_id,
         };
         let shared = Arc::clone(shared);
-        let signals = LoopState {
+        let loop_state = LoopState {
             claiming_since,
             stop: stop.clone(),
             no_more_claims: Arc::clone(&self.no_more_claims),
@@ -50,7 +50,7 @@ impl RunningTasks {
         // A tokio task for each run: a panic or a long poll in one cannot delay the loop or the other runs.
         let handle = self
             .tasks
-            .spawn(async move { run_task(&shared, claim, &signals).await });
+            .spawn(async move { run_task(&shared, claim, &loop_state).await });
         self.runs.insert(handle.id(), run);
     }
 
