@@ -152,7 +152,7 @@ mod tests {
         let (last_end, last_ended) = mpsc::channel::<()>();
         let further = gate.clone();
         let last = tokio::spawn(async move { further.run(move || last_ended.recv()).await });
-        sleep(4 * HANG_TIMEOUT).await;
+        tokio::time::sleep(4 * HANG_TIMEOUT).await;
         drop(ends);
         for ended in hanging.join_all().await {
             assert!(ended.expect("it does not panic"));
