@@ -1,11 +1,11 @@
 //! `cargo xtask archive`: builds the programs, strips them, and packs them into an archive with a checksum.
 //!
 //! The release workflow runs it on each platform. The archive of a commit is the same for the same
-//! compiler, folder of the repository and folder of cargo.
+//! compiler and version of binutils, folder of the repository and folder of cargo.
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use crate::workspace::{Workspace, cargo};
@@ -15,8 +15,6 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("taskcluster-dev", "runtime-app", ""),
     ("worker", "worker-runtime", "app,process"),
 ];
-/// The maximum size of a program in MB.
-const MAX_SIZE: f64 = 20.0;
 const DOCUMENTS: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// Writes the archive and its checksum to `target/archives`, and prints their paths.
@@ -42,10 +40,6 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         cmd!(sh, "strip --strip-debug -o {packed} {built}").run()?;
         let megabytes = fs::metadata(&packed)?.len() as f64 / 1e6;
         println!("{program}: {megabytes:.1} MB");
-        ensure!(
-            megabytes <= MAX_SIZE,
-            "{program} is larger than {MAX_SIZE} MB"
-        );
     }
     for document in DOCUMENTS {
         sh.copy_file(document, &content)?;
