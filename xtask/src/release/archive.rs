@@ -22,8 +22,11 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     let workspace = Workspace::load(sh)?;
     for (program, package, features) in PROGRAMS {
         let build = cargo(sh).args(["build", "--release", "--locked", "-p", package]);
+        let build = build.args(["--bin", program, "--features", features]);
+        // A third smaller, for twice the time of the build, which only a release spends.
+        let build = build.env("CARGO_PROFILE_RELEASE_LTO", "fat");
         build
-            .args(["--bin", program, "--features", features])
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
             .run()?;
     }
     let version = workspace.libraries().next().map(|it| &it.version);
