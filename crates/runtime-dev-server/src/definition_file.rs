@@ -16,6 +16,23 @@ const ROOT_URL: &str = "${TASKCLUSTER_ROOT_URL}";
 ///
 /// Missing fields are filled in: `created`, `deadline` and `expires`, and those of `metadata`. `${TASKCLUSTER_ROOT_URL}` in
 /// texts is replaced by the root URL. The field `taskId` is optional.
+///
+/// ```
+/// use runtime_dev_server::{DefinitionFile, TaskTarget};
+///
+/// let target = TaskTarget {
+///     root_url: "http://127.0.0.1:8640",
+///     task_queue_id: None,
+/// };
+/// let text = "{ taskQueueId: test/linux, payload: { command: [\"true\"] } }";
+/// let file = DefinitionFile::parse("first", text, target)?;
+/// assert_eq!(file.name, "first");
+/// assert_eq!(file.definition.task_queue_id, "test/linux");
+///
+/// let error = DefinitionFile::parse("second", "{ payloat: {} }", target).unwrap_err();
+/// assert_eq!(error.to_string(), "expected an object with at least `payload`");
+/// # Ok::<(), runtime_dev_server::DefinitionFileError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DefinitionFile {
@@ -141,6 +158,7 @@ impl DefinitionFile {
         })
     }
 }
+
 fn fill_in(fields: &mut Map<String, Value>, name: &str, task_queue_id: Option<&str>) {
     // The worker claims from one queue; a task in another one would never run.
     if let Some(queue) = task_queue_id {
