@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use runtime_client::checks::{ConnectionCheck, ConnectionChecks};
 use runtime_client::{ClientSettings, TaskclusterDeployment};
 use runtime_core::{CredentialsWatch, LifeCycleTracker, ShutdownManager, StopStage};
+use runtime_dev_server::output;
 use runtime_worker::ExitCause;
 use runtime_worker::config::{ConfigDocument, ShutdownConfig};
 
@@ -19,7 +20,7 @@ use crate::config::ConfigSource;
 use crate::program::ProgramSpec;
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
-use crate::{machine_check, output, print, sources};
+use crate::{machine_check, print, sources};
 
 /// The maximum duration of calls without a claim after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);

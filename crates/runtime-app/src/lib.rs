@@ -48,7 +48,6 @@ mod connect;
 mod hooks;
 mod local_tasks;
 mod machine_check;
-mod output;
 mod parts;
 mod print;
 mod program;
@@ -61,4 +60,5 @@ mod systemd;
 mod worker_app;
 
 pub use parts::AppParts;
+pub use runtime_dev_server as dev_server;
 pub use worker_app::{NoEngine, WithEngine, WorkerApp};

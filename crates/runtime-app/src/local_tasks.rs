@@ -18,10 +18,10 @@ use serde_json::json;
 use crate::args::TaskArgs;
 use crate::assembly::{AssembledWorker, DeploymentInputs, temporary_folder};
 use crate::config::ConfigSource;
-use crate::output;
 use crate::program::ProgramSpec;
 use crate::progress::{Progress, label};
 use crate::signals::stop_on_signals;
+use runtime_dev_server::output;
 
 /// The time that the queue holds a claim without a task. Short, because a stopping worker waits for its claim.
 const CLAIM_LONG_POLL: Duration = Duration::from_millis(500);

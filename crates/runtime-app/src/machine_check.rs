@@ -7,7 +7,7 @@ use runtime_core::util::ByteSize;
 use runtime_gc::{GarbageCollector, HostStats, Stat, SystemStats as _};
 use runtime_worker::config::WorkerConfig;
 
-use crate::output;
+use runtime_dev_server::output;
 
 /// Prints the state of the disk, and returns whether the worker can write its data folder.
 pub(crate) async fn print_disk(config: &WorkerConfig) -> io::Result<bool> {

@@ -12,7 +12,7 @@ use runtime_worker::observer::{Observer, TaskEvent};
 use runtime_worker::report::TaskReport;
 use tokio::sync::watch;
 
-use crate::output;
+use runtime_dev_server::output;
 
 /// An observer that shows the steps of each task.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use runtime_core::{LifeCycleTracker, ShutdownSource as _, Stoppable as _};
 use runtime_worker::{ExitCause, ShutdownSignals};
 use tokio::task::JoinHandle;
 
-use crate::output;
+use runtime_dev_server::output;
 
 /// The listener for signals, which ends on drop.
 pub(crate) struct SignalListener(JoinHandle<()>);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
+use runtime_dev_server::output;
 use runtime_webhook::WebHookConfig;
 use runtime_worker::{IntoEngine, Plugin};
 use schemars::JsonSchema;
@@ -22,7 +23,7 @@ use crate::config::ConfigSource;
 use crate::config_loader::{ConfigLoader, TypedConfigLoader};
 use crate::parts::{AddPlugin, AppParts};
 use crate::program::ProgramSpec;
-use crate::{connect, local_tasks, output, print};
+use crate::{connect, local_tasks, print};
 
 /// The time limit for blocking calls to return at the end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);

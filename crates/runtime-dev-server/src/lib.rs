@@ -9,6 +9,7 @@
 //! | read the definition of a task from a file | [`DefinitionFile`] |
 //! | run tasks with a worker of this process, and show their results | [`LocalTasks`] |
 //! | find the credentials of the user | [`environment_credentials`] |
+//! | write lines to a terminal or a pipe | [`output`] |
 //! | connect other clients to an embedded Taskcluster | [`client_variables`] |
 //!
 //! The crate is an application, so it reads the environment and listens to signals.
@@ -18,7 +19,7 @@ mod definition_file;
 mod environment;
 mod local_tasks;
 mod log;
-mod output;
+pub mod output;
 mod program;
 mod result;
 mod tasks;
