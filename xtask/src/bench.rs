@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use xshell::Shell;
 
+use crate::bench_table;
 use crate::by_name;
 use crate::flags;
 use crate::workspace::{Workspace, cargo};
@@ -70,14 +71,16 @@ fn execute(sh: &Shell, benchmark: &Benchmark, flags: &flags::Bench) -> Result<()
     let bench = cargo(sh).args(["bench", "--quiet", "--all-features"]);
     let bench = bench.args(["-p", package, "--bench", name, "--"]);
     let bench = bench.args(flags.quick.then_some("--quick")).quiet();
-    if !flags.plot {
+    if !flags.write {
         return Ok(bench.args(flags.json.then_some("--json")).run()?);
     }
-    // A missed bar is reported after its plot was written.
+    let load = bench_table::load()?;
+    // A missed bar is reported after its table was written.
     let output = bench.arg("--json").ignore_status().output()?;
     let results = String::from_utf8(output.stdout)?;
     print!("{results}");
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    bench_table::write(sh, name, flags.quick, load, &results)?;
     let plots = cargo(sh).args(["run", "--quiet", "--package", "plots", "--", IMAGES_DIR]);
     plots.stdin(&results).quiet().run()?;
     ensure!(output.status.success(), "{name}: {}", output.status);

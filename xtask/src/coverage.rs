@@ -11,7 +11,7 @@ use crate::generated_part::{GeneratedPart, today};
 use crate::tools;
 use crate::workspace::cargo;
 
-const TABLES: GeneratedPart = GeneratedPart {
+const TABLES: GeneratedPart<'_> = GeneratedPart {
     page: "docs/coverage.md",
     name: "coverage",
 };

@@ -68,8 +68,8 @@ xflags::xflags! {
             optional --quick
             /// Print one JSON object per line.
             optional --json
-            /// Write the growth plots of the benchmarks to the docs; prints JSON.
-            optional --plot
+            /// Write the tables and the growth plots of the benchmarks to the docs; prints JSON.
+            optional --write
         }
         /// Run random tasks and faults against workers and check them for leaks; Linux only.
         cmd soak {

@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 /// A part of a page between the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
-pub(crate) struct GeneratedPart {
-    pub(crate) page: &'static str,
-    pub(crate) name: &'static str,
+pub(crate) struct GeneratedPart<'a> {
+    pub(crate) page: &'a str,
+    pub(crate) name: &'a str,
 }
 
-impl GeneratedPart {
+impl GeneratedPart<'_> {
     /// Returns the text of the page with new content between the two lines.
     pub(crate) fn replace(&self, text: &str, content: &str) -> Result<String> {
         let Self { page, name } = self;
@@ -42,7 +42,7 @@ pub(crate) fn today(sh: &Shell) -> Result<String> {
 mod tests {
     use super::*;
 
-    const PART: GeneratedPart = GeneratedPart {
+    const PART: GeneratedPart<'_> = GeneratedPart {
         page: "a.md",
         name: "t",
     };

@@ -63,7 +63,7 @@ fn arguments(flags: &flags::Soak) -> Vec<String> {
 }
 
 /// Copies the plots and writes the tables with the date and the number of cores.
-fn write_results(sh: &Shell, part: &'static str) -> Result<()> {
+fn write_results(sh: &Shell, part: &str) -> Result<()> {
     sh.create_dir(IMAGES_DIR)?;
     for path in sh.read_dir(OUTPUT_DIR)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

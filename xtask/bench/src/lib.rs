@@ -34,6 +34,7 @@ pub use self::case::Case;
 pub use self::growth::{Growth, Plot};
 pub use self::measure::{peak_rss_mib, percentile, rate, time_ms, time_ns_each, time_us};
 pub use self::report::Bar::{self, AtLeast, AtMost};
+pub use self::report::figure;
 
 use self::options::Options;
 use self::report::{CaseResult, Report};

@@ -151,7 +151,7 @@ impl Report {
 }
 
 /// Formats a figure with at least three significant digits, and with a decimal prefix if it is large.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     const PREFIXES: [(f64, &str); 3] = [(1e9, " G"), (1e6, " M"), (1e4, " k")];
     for (least, prefix) in PREFIXES {
         if value >= least {

@@ -10,7 +10,7 @@ use crate::generated_part::GeneratedPart;
 use crate::tidy::layering::LIBRARIES;
 use crate::workspace::Workspace;
 
-const TABLE: GeneratedPart = GeneratedPart {
+const TABLE: GeneratedPart<'_> = GeneratedPart {
     page: "README.md",
     name: "crates",
 };
