@@ -13,7 +13,7 @@ use crate::registry::{BucketKey, ClassTotals, Entry, EntryState, FootprintSum};
 use crate::report::{ExceededLimit, SkippedRule};
 use crate::rule::EvictionReason;
 use crate::shared::SharedRegistry;
-use crate::stats::SystemStats;
+use crate::stats::Stats;
 use crate::units::ByteSize;
 
 /// The actions that a collection would take now, and the reasons.
@@ -72,11 +72,9 @@ struct EntrySnapshot {
 
 impl CollectionPlan {
     /// Creates a plan in time proportional to the number of resources, without blocking others for long.
-    pub(crate) fn new(shared: &SharedRegistry, source: &dyn SystemStats) -> Self {
-        let stats = source.read();
-        // Two acquisitions of the lock: a plan need not be consistent with concurrent collections.
-        let in_flight = shared.registry().in_flight;
-        let evaluation = shared.policy_input(&stats, &[]).evaluate();
+    pub(crate) fn new(shared: &SharedRegistry, stats: &Stats, in_flight: FootprintSum) -> Self {
+        // Separate acquisitions of the lock: a plan need not be consistent with concurrent collections.
+        let evaluation = shared.policy_input(stats, &[]).evaluate();
         let mut entries = Vec::new();
         let now = MonotonicNanos::now();
         shared.for_each(|entry| entries.push(EntrySnapshot::new(entry, now)));

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::config::GcConfig;
+use crate::registry::FootprintSum;
 use crate::report::CollectionReport;
 use crate::rule::LimitRule;
 use crate::shared::SharedRegistry;
@@ -41,19 +42,21 @@ impl Collector {
         }
     }
 
-    /// Reads the statistics and runs `decide` with them, one decision at a time.
+    /// Reads the statistics and runs `decide` with them and the disposals in progress, one decision at a time.
     ///
     /// Two concurrent decisions would both evaluate the same shortage and evict twice as much as needed.
-    pub(super) fn with_stats<T>(&self, decide: impl FnOnce(&Stats) -> T) -> T {
+    pub(super) fn with_stats<T>(&self, decide: impl FnOnce(&Stats, FootprintSum) -> T) -> T {
         loop {
-            let settled = *self.shared.settled.borrow();
+            let ended = self.shared.registry().ended_disposals;
             // Outside of the lock, since the source is foreign code.
             let stats = self.stats_source.read();
             let _decision = self.decision.lock();
             // A disposal that ended since the statistics were read is missing in them and in the sum of
-            // disposals in progress, so its space would be freed again by another eviction. Read again.
-            if settled == *self.shared.settled.borrow() {
-                return decide(&stats);
+            // disposals in progress, so its space would be freed again by another eviction. Read again. The sum is
+            // copied under the same lock as the check: a disposal that ends later is part of it.
+            let in_flight = self.shared.registry().in_flight_since(ended);
+            if let Some(in_flight) = in_flight {
+                return decide(&stats, in_flight);
             }
         }
     }
@@ -81,23 +84,61 @@ mod tests {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::cost_class::CostClass;
+    use crate::disposable::{Disposable, DisposeError};
+    use crate::footprint::{Footprint, Size};
+    use crate::registry::{Entry, Selection};
+    use crate::resource::DisposableResource;
+
+    #[derive(Debug, Default)]
+    struct Folder(DisposableResource);
+
+    #[async_trait]
+    impl Disposable for Folder {
+        fn resource(&self) -> &DisposableResource {
+            &self.0
+        }
+
+        fn footprint(&self) -> Footprint {
+            Footprint::disk(Size::Known(100))
+        }
+
+        async fn dispose(&self) -> Result<(), DisposeError> {
+            Ok(())
+        }
+    }
 
     /// Statistics during whose first read a disposal ends.
     #[derive(Clone, Debug, Default)]
     struct Overtaken {
-        shared: Arc<OnceLock<Arc<SharedRegistry>>>,
+        disposal: Arc<OnceLock<(Arc<SharedRegistry>, Entry)>>,
         reads: Arc<AtomicUsize>,
     }
 
     impl SystemStats for Overtaken {
         fn read(&self) -> Stats {
             if self.reads.fetch_add(1, Ordering::Relaxed) == 0
-                && let Some(shared) = self.shared.get()
+                && let Some((shared, victim)) = self.disposal.get()
             {
-                shared.settled.send_modify(|count| *count += 1);
+                shared.remove_disposed(victim);
             }
             Stats::default()
+        }
+    }
+
+    /// Starts a disposal.
+    fn victim(collector: &Collector) -> Entry {
+        let folder = Arc::new(Folder::default());
+        let mut registry = collector.shared.registry();
+        let footprint = folder.footprint();
+        let id = registry.insert(folder, CostClass::Moderate, footprint);
+        assert!(registry.discard(id));
+        match registry.select_due(tokio::time::Instant::now(), &mut 10) {
+            Selection::Victim(victim) => victim,
+            _ => panic!("nothing is due"),
         }
     }
 
@@ -105,10 +146,21 @@ mod tests {
     fn outdated_statistics_are_read_again() {
         let source = Overtaken::default();
         let collector = Collector::new(GcConfig::default(), Box::new(source.clone()), None);
-        let first = source.shared.set(Arc::clone(&collector.shared));
-        assert!(first.is_ok());
-        let mut decisions = 0;
-        collector.with_stats(|_| decisions += 1);
-        assert_eq!((source.reads.load(Ordering::Relaxed), decisions), (2, 1));
+        let disposal = (Arc::clone(&collector.shared), victim(&collector));
+        assert!(source.disposal.set(disposal).is_ok());
+        let in_flight = collector.with_stats(|_, in_flight| in_flight.count);
+        assert_eq!((source.reads.load(Ordering::Relaxed), in_flight), (2, 0));
+    }
+
+    #[test]
+    fn disposal_that_ends_during_a_decision_counts() {
+        let source = Overtaken::default();
+        let collector = Collector::new(GcConfig::default(), Box::new(source), None);
+        let victim = victim(&collector);
+        let in_flight = collector.with_stats(|_, in_flight| {
+            collector.shared.remove_disposed(&victim);
+            in_flight.count
+        });
+        assert_eq!(in_flight, 1);
     }
 }

@@ -65,7 +65,9 @@ pub(super) struct Decision {
 impl Collector {
     /// Reads the statistics once and takes the victims of the resulting demands.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
-        self.with_stats(|stats| DecisionBuilder::new(&self.shared).decide(stats, collection))
+        self.with_stats(|stats, in_flight| {
+            DecisionBuilder::new(&self.shared, in_flight).decide(stats, collection)
+        })
     }
 }
 
@@ -79,10 +81,10 @@ struct DecisionBuilder<'a> {
 }
 
 impl<'a> DecisionBuilder<'a> {
-    fn new(shared: &'a SharedRegistry) -> Self {
+    fn new(shared: &'a SharedRegistry, in_flight: FootprintSum) -> Self {
         Self {
             shared,
-            in_flight: shared.registry().in_flight,
+            in_flight,
             chosen: ClassTotals::default(),
             decision: Decision::default(),
         }

@@ -108,7 +108,10 @@ impl GarbageCollector {
     /// Takes time proportional to the number of resources, and does not block other operations.
     #[must_use]
     pub fn explain(&self) -> CollectionPlan {
-        CollectionPlan::new(&self.collector.shared, &*self.collector.stats_source)
+        let collector = &self.collector;
+        let (stats, in_flight) =
+            collector.with_stats(|stats, in_flight| (stats.clone(), in_flight));
+        CollectionPlan::new(&collector.shared, &stats, in_flight)
     }
 
     /// Starts a background task that collects at the configured interval, on request, and at each retry of a

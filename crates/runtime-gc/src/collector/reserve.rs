@@ -28,8 +28,8 @@ impl Collector {
         };
         // Before the error is built, so that `reserved` lists the reservations of others only.
         drop(reservation);
-        Err(self.with_stats(|stats| {
-            let usage = self.resource_usage();
+        Err(self.with_stats(|stats, in_flight| {
+            let usage = self.resource_usage(in_flight);
             self.reserve_error(bytes, shortage.missing, stats, &usage)
         }))
     }
@@ -40,10 +40,10 @@ impl Collector {
     /// and the addition are one decision. Otherwise, two requests for which there is space only once would both
     /// pass the check, and then both fail.
     fn admit(&self, bytes: u64) -> Result<Reservation, ReserveError> {
-        self.with_stats(|stats| {
+        self.with_stats(|stats, in_flight| {
             let missing = missing_disk(&self.input_with(bytes, stats));
             if missing > 0 {
-                let usage = self.resource_usage();
+                let usage = self.resource_usage(in_flight);
                 let missing = missing.saturating_sub(usage.max_reclaimable(stats));
                 if missing > 0 {
                     return Err(self.reserve_error(bytes, missing, stats, &usage));
@@ -60,8 +60,12 @@ impl Collector {
         PolicyInput { reserved, ..input }
     }
 
-    fn resource_usage(&self) -> ResourceUsage {
-        let (mut usage, now) = (ResourceUsage::default(), Instant::now());
+    fn resource_usage(&self, in_flight: FootprintSum) -> ResourceUsage {
+        let now = Instant::now();
+        let mut usage = ResourceUsage {
+            reclaimable: in_flight,
+            ..ResourceUsage::default()
+        };
         self.shared.for_each(|entry| usage.add(entry, now));
         usage
     }
@@ -96,7 +100,8 @@ fn missing_disk(input: &PolicyInput<'_>) -> u64 {
 /// The resources by whether a collection can dispose of them.
 #[derive(Debug, Default)]
 struct ResourceUsage {
-    idle: FootprintSum,
+    /// The idle resources, and those that were being disposed of when the statistics were read.
+    reclaimable: FootprintSum,
     in_use: u64,
     quarantined: u64,
 }
@@ -108,8 +113,11 @@ impl ResourceUsage {
             EntryState::Quarantined(until) if until > now => self.quarantined += 1,
             // Reported like a failed disposal: its space may or may not become free.
             EntryState::Overdue => self.quarantined += 1,
+            // Part of the sum since the statistics were read. A disposal that has ended since would
+            // be missing here and in the statistics.
+            EntryState::Disposing => {}
             _ if entry.resource().users() > 0 => self.in_use += 1,
-            _ => self.idle.add(&entry.footprint),
+            _ => self.reclaimable.add(&entry.footprint),
         }
     }
 
@@ -118,9 +126,9 @@ impl ResourceUsage {
         let disk = stats.disk.known();
         let occupied = disk.map_or(u64::MAX, |disk| disk.total.saturating_sub(disk.free));
         // A resource of unknown size may occupy all of it.
-        if self.idle.disk.unknown == 0 {
+        if self.reclaimable.disk.unknown == 0 {
             // Footprints are estimates, whose sum may exceed the used space.
-            self.idle.disk.known.min(occupied)
+            self.reclaimable.disk.known.min(occupied)
         } else {
             occupied
         }

@@ -35,6 +35,9 @@ pub(crate) struct Registry {
     pub(crate) totals: ClassTotals,
     /// The sum of the disposals in progress, without overdue ones.
     pub(crate) in_flight: FootprintSum,
+    /// The number of times a disposal ended or became overdue. Statistics read before such a change do not match
+    /// the sums after it.
+    pub(crate) ended_disposals: u64,
     /// The number of resources found in use. After a collection that found nothing idle, these are all in use.
     pub(crate) in_use: u64,
     pub(crate) quarantined: u64,
@@ -182,6 +185,11 @@ impl Registry {
         (entries.collect(), (end < slots).then_some(end))
     }
 
+    /// Returns the sum of the disposals in progress, unless `ended_disposals` has changed.
+    pub(crate) fn in_flight_since(&self, ended_disposals: u64) -> Option<FootprintSum> {
+        (self.ended_disposals == ended_disposals).then_some(self.in_flight)
+    }
+
     pub(crate) fn next_retry(&self) -> Option<Instant> {
         self.retries.first().map(|(time, _)| *time)
     }
@@ -233,8 +241,11 @@ impl Registry {
             }
             EntryState::InUse => self.in_use -= 1,
             EntryState::Discarded => drop(self.discarded.remove(&entry.id)),
-            EntryState::Disposing => self.in_flight.subtract(&entry.footprint),
-            EntryState::Overdue => {}
+            EntryState::Disposing => {
+                self.in_flight.subtract(&entry.footprint);
+                self.ended_disposals += 1;
+            }
+            EntryState::Overdue => self.ended_disposals += 1,
             EntryState::Quarantined(time) => {
                 self.quarantined -= 1;
                 self.retries.remove(&(time, entry.id));
