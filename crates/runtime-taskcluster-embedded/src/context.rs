@@ -1,6 +1,8 @@
 //! The context of the server: state, clock, secrets and settings, shared by all connections.
 
 use std::future::pending;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -109,8 +111,11 @@ impl ServerContext {
             let mut state = self.state.lock();
             let before = state.next_timer();
             let result = change(&mut state);
-            // Under the lock: the journal has the changes in their order.
-            if let Err(error) = state.save() {
+            // Under the lock: the journal has the changes in their order. A panic becomes an error, so that this call
+            // and all others are refused: its change is in memory only.
+            let saved = catch_unwind(AssertUnwindSafe(|| state.save()));
+            let saved = saved.unwrap_or_else(|_| Err(io::Error::other("the write panicked")));
+            if let Err(error) = saved {
                 let _ = self.save_error.set(error.to_string());
             }
             (result, before, state.next_timer())
@@ -247,5 +252,29 @@ impl ClientsAndRoles for ServerContext {
 
     fn anonymous(&self) -> Arc<[String]> {
         self.read(|state| state.clients.roles.anonymous())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panic_during_a_write_refuses_later_calls() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let settings = ServerSettings {
+            claim_timeout: Duration::from_secs(60),
+            long_poll: Duration::ZERO,
+            resolver_delay: Duration::ZERO,
+            strict_uploads: true,
+        };
+        let data = DataFolder::permanent(folder.path())?;
+        let context = ServerContext::new(settings, String::new(), data)?;
+        context.update(|state| drop(state.key("first")));
+        assert!(context.check_storage().is_ok());
+        context.update(State::add_panicking_change);
+        let error = context.check_storage().map_err(|error| error.message);
+        assert!(error.is_err_and(|message| message.contains("the write panicked")));
+        Ok(())
     }
 }

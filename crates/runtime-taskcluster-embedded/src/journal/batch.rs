@@ -15,6 +15,10 @@ pub(super) const COMMIT_START: &[u8] = b"commit\t";
 /// formats numbers differently.
 pub(super) const MAX_LINE_LEN: usize = if cfg!(test) { 1024 } else { 256 * 1024 * 1024 };
 
+/// The name of a table whose records panic.
+#[cfg(test)]
+pub(crate) const PANICKING_TABLE: &str = "panics";
+
 /// The position of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueRange {
@@ -86,6 +90,8 @@ impl Batch {
 
     /// Adds table and key, and returns the start of the record.
     fn start_record(&mut self, table: &str, key: &(impl Serialize + ?Sized)) -> io::Result<usize> {
+        #[cfg(test)]
+        assert_ne!(table, PANICKING_TABLE, "injected");
         let record = self.bytes.len();
         self.bytes.extend_from_slice(table.as_bytes());
         self.bytes.push(b'\t');

@@ -14,6 +14,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(crate) use self::batch::PANICKING_TABLE;
 pub(crate) use self::batch::{Batch, ValueRange};
 pub(crate) use self::read::{DamagedJournal, Entry};
 

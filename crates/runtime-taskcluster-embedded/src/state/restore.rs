@@ -49,8 +49,8 @@ impl State {
     fn restore(&mut self, entry: &Entry, value: &[u8]) -> Result<(), DamagedJournal> {
         let damaged = |problem: String| DamagedJournal::new(entry.value.offset, problem);
         let (name, key) = entry.table_and_key()?;
-        let tables = self.tables().into_iter();
-        let mut tables = tables.filter(|table| table.name() == name);
+        let (_, tables) = self.journal_and_tables();
+        let mut tables = tables.into_iter().filter(|table| table.name() == name);
         let table = tables
             .next()
             .ok_or_else(|| damaged(format!("unknown kind of record `{name}`")))?;
@@ -104,43 +104,36 @@ impl State {
 
     /// Writes the changes since the last call to the journal, if there is one.
     ///
-    /// After an error, the state in the journal is older than the state in memory.
+    /// After an error or a panic, the state in the journal is older than the state in memory, and each later call
+    /// fails.
     pub(crate) fn save(&mut self) -> io::Result<()> {
-        // Taken out, because writing borrows the journal and all tables at once.
-        let Some(mut journal) = self.journal.take() else {
-            self.tables()
-                .into_iter()
-                .for_each(JournaledTable::changes_saved);
+        let (journal, mut tables) = self.journal_and_tables();
+        let Some(journal) = journal else {
+            tables.into_iter().for_each(JournaledTable::changes_saved);
             return Ok(());
         };
-        let saved = self.save_to(&mut journal);
-        self.journal = Some(journal);
-        saved
-    }
-
-    fn save_to(&mut self, journal: &mut Journal) -> io::Result<()> {
-        let mut tables = self.tables();
         journal.append(|batch| {
             let mut tables = tables.iter_mut();
             tables.try_for_each(|table| table.write_changes(batch))
         })?;
-        tables.into_iter().for_each(JournaledTable::changes_saved);
+        tables.iter_mut().for_each(|table| table.changes_saved());
         if journal.is_rewrite_due() {
-            let mut tables = self.tables();
             let rewritten = journal.rewrite(|rewrite| {
                 let mut tables = tables.iter_mut();
                 tables.try_for_each(|table| table.write_all(rewrite))
             });
             // An error does not affect the call, because its changes are in the old file, which the journal continues
             // to use.
-            self.tasks
-                .end_rewrite(rewritten.ok().map(|()| journal.reader()));
+            let reader = rewritten.ok().map(|()| journal.reader());
+            self.tasks.end_rewrite(reader);
         }
         Ok(())
     }
 
-    fn tables(&mut self) -> [&mut dyn JournaledTable; 14] {
-        [
+    /// Returns the journal and all tables. They are borrowed together: a journal that is taken out for the write
+    /// would be lost by a panic, and the server would continue without one.
+    fn journal_and_tables(&mut self) -> (Option<&mut Journal>, [&mut dyn JournaledTable; 14]) {
+        let tables: [&mut dyn JournaledTable; 14] = [
             &mut self.tasks,
             &mut self.artifacts.0,
             &mut self.sealed_groups,
@@ -155,6 +148,41 @@ impl State {
             self.clients.roles.table_mut(),
             &mut self.keys,
             &mut self.blobs.0,
-        ]
+        ];
+        (self.journal.as_mut(), tables)
+    }
+}
+
+#[cfg(test)]
+impl State {
+    /// Adds a change whose write panics.
+    pub(crate) fn add_panicking_change(&mut self) {
+        self.sealed_groups = super::Table::new(crate::journal::PANICKING_TABLE);
+        self.sealed_groups.insert(String::new(), Timestamp::MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn journal_survives_a_panic() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let open = || State::open(folder.path(), folder.path(), Duration::ZERO, Timestamp::MIN);
+        let mut state = open()?;
+        state.key("first");
+        state.save()?;
+        state.key("second");
+        state.add_panicking_change();
+        assert!(catch_unwind(AssertUnwindSafe(|| state.save())).is_err());
+        assert!(state.save().is_err(), "a change that is not stored");
+        assert!(matches!(open(), Err(OpenJournalError::InUse)));
+        drop(state);
+        let state = open()?;
+        assert!(state.keys.contains_key("first") && !state.keys.contains_key("second"));
+        Ok(())
     }
 }

@@ -248,6 +248,8 @@ impl JournaledTable for Tasks {
     }
 
     fn write_changes(&mut self, batch: &mut Batch) -> io::Result<()> {
+        // A rewrite that panicked has left positions in the file that it did not complete.
+        self.written.clear();
         for id in &self.changed {
             let Some(task) = self.in_memory.get(id) else {
                 continue;
