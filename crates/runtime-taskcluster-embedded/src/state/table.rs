@@ -71,6 +71,11 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.entries.insert(key, value)
     }
 
+    /// Returns an entity for a change that is not stored, unless a later one of the same entity is.
+    pub(super) fn get_mut_unrecorded(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key)
+    }
+
     /// Returns all values for a change that is not stored.
     pub(super) fn restored_values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.entries.values_mut()

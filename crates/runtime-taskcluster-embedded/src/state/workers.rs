@@ -28,7 +28,25 @@ pub(crate) type QueueWorkerKey = (String, String, String);
 pub(crate) struct Workers(pub(super) Table<QueueWorkerKey, QueueWorker>);
 
 impl Workers {
-    /// Records that a worker is active, and returns it.
+    /// Records that a worker polls, and returns it.
+    ///
+    /// Only a new worker is stored: the times of the polls of an idle worker would let the journal grow.
+    pub(crate) fn record_poll(
+        &mut self,
+        queue: &str,
+        name: (&str, &str),
+        now: Timestamp,
+    ) -> &QueueWorker {
+        let key = (queue.to_owned(), name.0.to_owned(), name.1.to_owned());
+        if let Some(worker) = self.0.get_mut_unrecorded(&key) {
+            worker.last_active = now;
+        } else {
+            self.record_activity(queue, name, now);
+        }
+        &self.0[&key]
+    }
+
+    /// Records that a worker is active, and returns it for a change that is stored.
     pub(crate) fn record_activity(
         &mut self,
         queue: &str,

@@ -81,7 +81,7 @@ pub(crate) async fn poll(
     let end = instant_after(Instant::now(), context.settings.long_poll);
     let (run_added, is_quarantined) = context.update(|state| {
         let now = context.now();
-        let worker = state.workers.record_activity(queue, worker, now);
+        let worker = state.workers.record_poll(queue, worker, now);
         let is_quarantined = worker.is_quarantined(now);
         (Arc::clone(&state.queue(queue).run_added), is_quarantined)
     });

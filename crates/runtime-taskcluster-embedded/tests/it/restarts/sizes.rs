@@ -1,6 +1,7 @@
 //! The size of the journal: refused calls write nothing, and no record grows until it cannot be read.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -91,4 +92,29 @@ async fn refused_calls_write_nothing() {
     let finished = worker.put(&path, upload).await;
     assert_eq!(finished.status, 400, "{:?}", finished.body);
     assert_eq!(len(), before);
+}
+
+#[tokio::test]
+async fn idle_polls_write_nothing() {
+    let folder = folder();
+    let taskcluster = start(&folder).await;
+    let poll = || taskcluster.claim_work("test/linux", "group", "worker", 1);
+    poll().await.unwrap();
+    let len = || fs::metadata(folder.path().join("journal")).unwrap().len();
+    let before = len();
+    for _ in 0..3 {
+        taskcluster.advance(Duration::from_secs(60));
+        poll().await.unwrap();
+    }
+    assert_eq!(len(), before);
+    let path = "/api/queue/v1/provisioners/test/worker-types/linux/workers/group/worker";
+    let first = Client::root(&taskcluster).get(path).await.body;
+    assert!(first["lastDateActive"].as_str() > first["firstClaim"].as_str());
+    let task_id = create(&taskcluster, json!({}));
+    poll().await.unwrap();
+    let worker = Client::root(&taskcluster).get(path).await.body;
+    let taskcluster = restart(taskcluster, &folder).await;
+    let restored = Client::root(&taskcluster).get(path).await.body;
+    assert_eq!(restored, worker);
+    assert_eq!(restored["recentTasks"][0]["taskId"], task_id);
 }
