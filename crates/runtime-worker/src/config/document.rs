@@ -276,6 +276,10 @@ impl ConfigDocument {
 
     /// Renders a configuration that was read from this document, as [`redacted`](super::redacted()) does. Values of files and
     /// secrets are redacted, whatever the type of their key.
+    ///
+    /// Other keys with the same value are redacted as well: a text that equals it or contains a value of a secret with
+    /// at least six bytes, and a number with at least six characters. Shorter numbers and booleans are redacted at
+    /// their own key only, since equal values elsewhere are a coincidence.
     #[must_use]
     pub fn redacted<T: Serialize + JsonSchema>(&self, config: &T) -> String {
         // Fails only for maps with keys other than strings, which a parsed configuration cannot contain.
@@ -286,10 +290,8 @@ impl ConfigDocument {
                 *value = REDACTED.into();
             }
         }
-        // The type may have moved a value to another key.
-        hide(&mut value, &|text| {
-            hidden.iter().any(|it| it.value.expose() == text)
-        });
+        // The type may have moved a value to another key, or the file may repeat it.
+        hide(&mut value, &hidden);
         render::<T>(value)
     }
 
@@ -352,11 +354,17 @@ fn checked_layer(name: &str, value: Value) -> Result<Layer, ConfigError> {
     })
 }
 
-fn hide(value: &mut Value, is_hidden: &impl Fn(&str) -> bool) {
+/// Hides all values that repeat a hidden one.
+fn hide(value: &mut Value, hidden: &[HiddenValue]) {
     match value {
-        Value::String(text) if is_hidden(text) => REDACTED.clone_into(text),
-        Value::Object(map) => map.values_mut().for_each(|it| hide(it, is_hidden)),
-        Value::Array(list) => list.iter_mut().for_each(|it| hide(it, is_hidden)),
+        Value::String(text) if hidden.iter().any(|it| it.is_in_text(text)) => {
+            REDACTED.clone_into(text);
+        }
+        Value::Number(number) if hidden.iter().any(|it| it.is_number(number)) => {
+            *value = REDACTED.into();
+        }
+        Value::Object(map) => map.values_mut().for_each(|it| hide(it, hidden)),
+        Value::Array(list) => list.iter_mut().for_each(|it| hide(it, hidden)),
         _ => {}
     }
 }

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use runtime_core::Secret;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::problem::{Origins, Problem, escape, path_of};
 
@@ -174,6 +174,28 @@ pub(super) struct HiddenValue {
     pub(super) value: Secret,
     /// Whether it is that of a secret, and not of a file, which may contain anything.
     pub(super) is_secret: bool,
+}
+
+/// The minimum length of a value that is hidden at other keys, unless a text equals it: as in logs, in bytes.
+const MIN_REPEATED_LEN: usize = 6;
+
+impl HiddenValue {
+    /// Returns whether a text at another key shows the value.
+    pub(super) fn is_in_text(&self, text: &str) -> bool {
+        let value = self.value.expose();
+        // Not a part that is the value of a file, such as a path, from which others are derived.
+        let shows_part = || self.is_secret && value.len() >= MIN_REPEATED_LEN;
+        value == text || shows_part() && text.contains(value)
+    }
+
+    /// Returns whether a number at another key is the value. Short numbers are equal by coincidence.
+    pub(super) fn is_number(&self, number: &Number) -> bool {
+        let number = number.to_string();
+        // The type of a key may have added it.
+        let digits = |text| str::strip_suffix(text, ".0").unwrap_or(text);
+        let (number, value) = (digits(&number), digits(self.value.expose()));
+        number.len() >= MIN_REPEATED_LEN && number == value
+    }
 }
 
 impl ValueSources<'_> {
