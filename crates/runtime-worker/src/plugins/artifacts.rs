@@ -159,22 +159,8 @@ impl TaskPlugin for TaskArtifacts {
             self.upload(artifacts, &mut upload).await;
             // In parts, since each remote file needs a copy on disk.
             for part in remote.chunks(SpooledFile::MAX_COPIES) {
-                let (mut artifacts, mut copies) = (Vec::new(), Vec::new());
-                for copied in join_all(part.iter().map(|file| self.copy(file))).await {
-                    match copied {
-                        Ok((artifact, copy)) => {
-                            if copy.is_none() {
-                                upload.verdict = upload.verdict.max(Verdict::Failure);
-                            }
-                            artifacts.push(artifact);
-                            copies.push(copy);
-                        }
-                        Err(fault) => upload.fail(fault),
-                    }
-                }
-                self.upload(artifacts, &mut upload).await;
-                // After the uploads, which read the copies.
-                drop(copies);
+                let results = join_all(part.iter().map(|file| self.upload_remote(file))).await;
+                results.into_iter().for_each(|result| upload.add(result));
             }
         };
         let monitor = self.run.monitor();
@@ -194,6 +180,14 @@ struct UploadSummary {
 impl UploadSummary {
     fn fail(&mut self, error: BoxError) {
         self.failure.get_or_insert(error);
+    }
+
+    /// Adds the result of one artifact.
+    fn add(&mut self, result: Result<Verdict, BoxError>) {
+        match result {
+            Ok(verdict) => self.verdict = self.verdict.max(verdict),
+            Err(error) => self.fail(error),
+        }
     }
 }
 
@@ -252,8 +246,7 @@ impl TaskArtifacts {
             }
             Err(FindError::Failed(error)) => Err(self.failed(&spec.name, error)),
             Err(FindError::Unavailable(_)) if spec.optional => {
-                let name = &spec.name;
-                context.log(format_args!("Optional artifact `{name}` does not exist"));
+                self.log_missing(&spec.name);
                 Ok(Vec::new())
             }
             Err(FindError::Unavailable(reason)) => {
@@ -262,28 +255,37 @@ impl TaskArtifacts {
         }
     }
 
-    /// Copies a remote file. Returns its artifact with the copy, or an error artifact if the task has no such file.
-    async fn copy(
-        &self,
-        remote: &FoundRemote<'_>,
-    ) -> Result<(Artifact, Option<SpooledFile>), BoxError> {
+    /// Copies a remote file and uploads the copy, or an error artifact if the task has no such file. An error is a failure of
+    /// the worker or of the engine.
+    async fn upload_remote(&self, remote: &FoundRemote<'_>) -> Result<Verdict, BoxError> {
         let FoundRemote { spec, name, file } = remote;
-        match SpooledFile::copy(&**file, &self.run.environment.storage).await {
-            Ok(copy) => {
-                let source = ArtifactSource::File(copy.file.path().to_owned());
-                Ok((spec.file_artifact(name.clone(), source), Some(copy)))
-            }
+        let context = &self.run.context;
+        let copy = match SpooledFile::copy(&**file, &self.run.environment.storage).await {
+            Ok(copy) => copy,
             Err(CopyError::Refused(source)) => {
                 let path = name.clone();
                 let error = match source.kind() {
+                    // Only of an entry that is this file: a folder without one of its files is incomplete.
+                    io::ErrorKind::NotFound if spec.optional && spec.kind == Kind::File => {
+                        self.log_missing(name);
+                        return Ok(Verdict::Success);
+                    }
                     io::ErrorKind::NotFound => ExtractError::Missing { path },
                     _ => ExtractError::Unreadable { path, source },
                 };
                 let reason = Unavailable::of_task(error);
-                Ok((*self.unavailable(spec, name.clone(), reason), None))
+                let artifact = self.unavailable(spec, name.clone(), reason);
+                let result = context.upload(&artifact).await;
+                let uploaded = self.record(name.clone(), result.map(drop)).await?;
+                return Ok(uploaded.max(Verdict::Failure));
             }
-            Err(error) => Err(self.failed(name, error)),
-        }
+            Err(error) => return Err(self.failed(name, error)),
+        };
+        let source = ArtifactSource::File(copy.file.path().to_owned());
+        let artifact = spec.file_artifact(name.clone(), source);
+        // Without an error artifact for a file that cannot be read: the copy is a file of the worker.
+        let result = context.upload(&artifact).await;
+        self.record(name.clone(), result.map(drop)).await
     }
 
     /// Uploads artifacts and records the outcomes.
@@ -292,11 +294,33 @@ impl TaskArtifacts {
         let uploader = context.services().uploader;
         let expires = context.info().expires;
         for outcome in upload_all(&*uploader, context.run(), expires, artifacts).await {
-            match self.record(outcome).await {
-                Ok(of_artifact) => upload.verdict = upload.verdict.max(of_artifact),
-                Err(error) => upload.fail(error),
-            }
+            let UploadOutcome {
+                name,
+                result,
+                has_error_artifact,
+                ..
+            } = outcome;
+            let recorded = match result {
+                Err(error) if has_error_artifact => {
+                    self.log_failed_upload(&name, &error);
+                    self.run.report.add_artifact(name);
+                    Ok(Verdict::Failure)
+                }
+                result => self.record(name, result.map(drop)).await,
+            };
+            upload.add(recorded);
         }
+    }
+
+    fn log_missing(&self, name: &str) {
+        let context = &self.run.context;
+        context.log(format_args!("Optional artifact `{name}` does not exist"));
+    }
+
+    fn log_failed_upload(&self, name: &str, error: &UploadError) {
+        let message = error_chain(error);
+        let context = &self.run.context;
+        context.log_error(format_args!("Cannot upload `{name}`: {message}"));
     }
 
     /// Logs the reason why a file is unavailable, and creates the error artifact for it.
@@ -315,26 +339,18 @@ impl TaskArtifacts {
         error
     }
 
-    /// Records the outcome of an upload. A file that could not be read, or an artifact that the queue refuses as
-    /// invalid, fails the task; any other error is returned.
-    async fn record(&self, outcome: UploadOutcome) -> Result<Verdict, BoxError> {
-        let UploadOutcome {
-            name,
-            result,
-            has_error_artifact,
-            ..
-        } = outcome;
+    /// Records the result of an upload. An artifact that the queue refuses as invalid fails the task; any other error is
+    /// returned.
+    async fn record(
+        &self,
+        name: String,
+        result: Result<(), UploadError>,
+    ) -> Result<Verdict, BoxError> {
         let Err(error) = result else {
             self.run.report.add_artifact(name);
             return Ok(Verdict::Success);
         };
-        let message = error_chain(&error);
-        let context = &self.run.context;
-        context.log_error(format_args!("Cannot upload `{name}`: {message}"));
-        if has_error_artifact {
-            self.run.report.add_artifact(name);
-            return Ok(Verdict::Failure);
-        }
+        self.log_failed_upload(&name, &error);
         if !is_refused_as_invalid(&error) {
             return Err(error.into());
         }
@@ -345,10 +361,10 @@ impl TaskArtifacts {
             expires: None,
             content: ArtifactBody::Error(ErrorArtifact {
                 reason: ArtifactErrorReason::InvalidResource,
-                message,
+                message: error_chain(&error),
             }),
         };
-        if context.upload(&artifact).await.is_ok() {
+        if self.run.context.upload(&artifact).await.is_ok() {
             self.run.report.add_artifact(artifact.name);
         }
         Ok(Verdict::Failure)

@@ -1,7 +1,8 @@
 //! Artifacts of an engine whose files are elsewhere, and which fails.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,9 +19,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use crate::support::TestBed;
 
-/// An engine whose tasks succeed at once. The names of their files tell how these fail.
+/// An engine whose tasks succeed at once. The names of their files tell how these fail. It knows the folder of the worker.
 #[derive(Debug)]
-struct RemoteEngine;
+struct RemoteEngine(PathBuf);
 
 #[async_trait]
 impl Engine for RemoteEngine {
@@ -33,11 +34,12 @@ impl Engine for RemoteEngine {
     }
 
     async fn new_sandbox_builder(&self, _: &TaskRun) -> Result<Box<dyn SandboxBuilder>, TaskError> {
-        Ok(Box::new(RemoteTask))
+        Ok(Box::new(RemoteTask(self.0.clone())))
     }
 }
 
-struct RemoteTask;
+#[derive(Clone)]
+struct RemoteTask(PathBuf);
 
 #[async_trait]
 impl SandboxBuilder for RemoteTask {
@@ -46,14 +48,14 @@ impl SandboxBuilder for RemoteTask {
     }
 
     async fn start(self: Box<Self>) -> Result<Arc<dyn Sandbox>, TaskError> {
-        Ok(Arc::new(Self))
+        Ok(Arc::new(*self))
     }
 }
 
 #[async_trait]
 impl Sandbox for RemoteTask {
     async fn wait(&self) -> Result<Arc<dyn ResultSet>, TaskError> {
-        Ok(Arc::new(Self))
+        Ok(Arc::new(self.clone()))
     }
 
     async fn kill(&self, _: Duration) {}
@@ -76,11 +78,12 @@ impl ResultSet for RemoteTask {
             let source = "the machine does not answer".into();
             return Err(ExtractError::Failed { path, source });
         }
-        Ok(TaskFile::Remote(Arc::new(FileNamed(path))))
+        let folder = self.0.clone();
+        Ok(TaskFile::Remote(Arc::new(FileNamed(path, folder))))
     }
 }
 
-struct FileNamed(String);
+struct FileNamed(String, PathBuf);
 
 #[async_trait]
 impl RemoteFile for FileNamed {
@@ -90,6 +93,7 @@ impl RemoteFile for FileNamed {
             "secret" => Err(io::ErrorKind::PermissionDenied.into()),
             "folder" => Err(io::ErrorKind::IsADirectory.into()),
             "lost" => Err(io::ErrorKind::ConnectionReset.into()),
+            "uncopied" => Ok(Box::new(RemovedCopies(self.1.clone()))),
             "broken" => Ok(Box::new(b"start".chain(LostConnection))),
             _ => Ok(Box::new(&b"content"[..])),
         }
@@ -108,12 +112,48 @@ impl AsyncRead for LostConnection {
     }
 }
 
+/// An empty file, whose copy is missing once it was read.
+struct RemovedCopies(PathBuf);
+
+impl AsyncRead for RemovedCopies {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(remove_copies(&self.0))
+    }
+}
+
+fn remove_copies(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_copies(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().starts_with("artifact") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs a task with the artifacts `public/good` and `public/PATH`. Returns its id, state and log.
 async fn run(bed: &TestBed, path: &str, quota: Option<u64>) -> (String, String, String) {
-    let artifact =
-        |path: &str| json!({ "name": format!("public/{path}"), "type": "file", "path": path });
-    let task_id = bed.create(json!({ "artifacts": [artifact(path), artifact("good")] }));
-    let worker = bed.worker_with_engine_and_quota(Arc::new(RemoteEngine), quota);
+    run_artifacts(bed, json!([artifact(path), artifact("good")]), quota).await
+}
+
+fn artifact(path: &str) -> Value {
+    json!({ "name": format!("public/{path}"), "type": "file", "path": path })
+}
+
+async fn run_artifacts(
+    bed: &TestBed,
+    artifacts: Value,
+    quota: Option<u64>,
+) -> (String, String, String) {
+    let task_id = bed.create(json!({ "artifacts": artifacts }));
+    let engine = RemoteEngine(bed.folder.path().to_owned());
+    let worker = bed.worker_with_engine_and_quota(Arc::new(engine), quota);
     let worker = worker.plugin(TaskLog::new()).plugin(Artifacts::default());
     let running = bed.start(worker);
     let state = bed.resolved(&task_id).await.state_and_reason();
@@ -135,6 +175,34 @@ async fn files_that_the_task_does_not_have_fail_it() {
         );
         assert_eq!(bed.text(&task_id, "public/good").await, "content");
     }
+}
+
+#[tokio::test]
+async fn optional_file_may_be_missing_at_its_copy() {
+    for (path, expected) in [("removed", "completed"), ("secret", "failed")] {
+        let bed = TestBed::new().await;
+        let mut optional = artifact(path);
+        optional["optional"] = json!(true);
+        let artifacts = json!([optional, artifact("good")]);
+        let (task_id, state, log) = run_artifacts(&bed, artifacts, None).await;
+        assert_eq!(state, expected, "{log}");
+        let line = "Optional artifact `public/removed` does not exist";
+        assert_eq!(log.contains(line), path == "removed", "{log}");
+        assert_eq!(bed.text(&task_id, "public/good").await, "content");
+        let names = bed.taskcluster.artifacts(&task_id, 0).unwrap();
+        let has_artifact = names.iter().any(|it| it.name == format!("public/{path}"));
+        assert_eq!(has_artifact, expected == "failed");
+    }
+}
+
+#[tokio::test]
+async fn lost_copy_is_not_the_fault_of_the_task() {
+    let bed = TestBed::new().await;
+    let (task_id, state, log) = run_artifacts(&bed, json!([artifact("uncopied")]), None).await;
+    assert_eq!(state, "exception/resource-unavailable", "{log}");
+    assert!(log.contains("Cannot upload `public/uncopied`: "), "{log}");
+    let names = bed.taskcluster.artifacts(&task_id, 0).unwrap();
+    assert!(!names.iter().any(|it| it.name == "public/uncopied"));
 }
 
 #[tokio::test]
