@@ -13,8 +13,8 @@ pub enum RegisterError {
     #[error("cannot register the worker; check worker pool, provider and proof")]
     Refused(#[from] ApiError),
 
-    /// The state file could not be written, so the credentials must not be used: without the stored secret, the worker
-    /// could not register again.
+    /// The state file could not be written, so the credentials of the first registration must not be used: without the
+    /// stored secret, the worker could not register again after a restart.
     #[error("cannot write the state of the registration to `{}`", file.display())]
     StateFile {
         /// The state file.

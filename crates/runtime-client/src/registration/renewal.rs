@@ -108,19 +108,14 @@ impl RegistrationRenewal {
             .ok()
     }
 
-    /// Stores a registration and publishes its credentials.
+    /// Stores a registration and publishes its credentials, even if it could not be stored.
     fn apply(&mut self, mut registration: RegisterResponse) -> Result<(), RegisterError> {
         if let Some(config) = registration.worker_config.take() {
             self.worker_config = Some(config);
         }
         // Stored before anything uses it: a secret is valid once, so a crash in between must not lose the new one.
-        if let Some(file) = &self.context.state_file {
-            let written = state_file::write(file, &registration, self.worker_config.as_ref());
-            written.map_err(|source| RegisterError::StateFile {
-                file: file.clone(),
-                source,
-            })?;
-        }
+        let stored = self.store(&registration);
+        // Used even if it is not stored: it has replaced the last one, whose secret is used up.
         let (credentials, expires) = (registration.credentials, registration.expires);
         let clock = &self.context.clock;
         self.current = Some(CurrentRegistration {
@@ -131,7 +126,18 @@ impl RegistrationRenewal {
         self.context
             .credentials
             .set(credentials.with_expiry(expires));
-        Ok(())
+        stored
+    }
+
+    fn store(&self, registration: &RegisterResponse) -> Result<(), RegisterError> {
+        let Some(file) = &self.context.state_file else {
+            return Ok(());
+        };
+        let written = state_file::write(file, registration, self.worker_config.as_ref());
+        written.map_err(|source| RegisterError::StateFile {
+            file: file.clone(),
+            source,
+        })
     }
 
     /// Waits until shortly before the expiry, or until a service refuses the credentials.
@@ -148,10 +154,8 @@ impl RegistrationRenewal {
 
     /// Renews with the secret, or else with the proof. Fails only if both fail.
     async fn renew(&mut self) -> Result<(), RegisterError> {
-        let secret = self
-            .current
-            .as_mut()
-            .and_then(|current| current.secret.take());
+        // A copy: a dropped future must not lose the secret.
+        let secret = self.current.as_ref().and_then(|it| it.secret.clone());
         if let Some(secret) = secret {
             match self.context.reregister(&secret).await {
                 Ok(registration) => return self.apply(registration),
@@ -159,8 +163,8 @@ impl RegistrationRenewal {
                     tracing::warn!(error = error_chain(&error), "cannot renew the registration");
                     // After a lost response, the secret may be used up or not. It is kept for the next attempt, which
                     // the service then refuses or accepts.
-                    if let Some(current) = self.current.as_mut().filter(|_| error.is_transient()) {
-                        current.secret = Some(secret);
+                    if let Some(current) = self.current.as_mut().filter(|_| !error.is_transient()) {
+                        current.secret = None;
                     }
                 }
             }
@@ -182,6 +186,13 @@ impl ShutdownSource for RegistrationRenewal {
             let Err(error) = self.renew().await else {
                 continue;
             };
+            if let RegisterError::StateFile { .. } = error {
+                // Renewed nevertheless. The worker cannot resume after a restart, but the next renewal writes the file
+                // again.
+                let error = error_chain(&error);
+                tracing::warn!(error, "cannot store the renewed registration");
+                continue;
+            }
             let remaining = self.current.as_ref()?.remaining();
             if error.is_transient() && remaining > RETRY_DELAY {
                 tokio::time::sleep(RETRY_DELAY).await;

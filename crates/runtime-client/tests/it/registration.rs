@@ -102,6 +102,34 @@ async fn wrong_clock_does_not_delay_renewal() {
 }
 
 #[tokio::test]
+async fn renewal_without_state_file_keeps_the_secret() {
+    let (taskcluster, clock) = (static_worker().await, MockClock::new());
+    let deployment = deployment(&taskcluster, clock);
+    let folder = tempfile::tempdir().expect("a folder");
+    let registrar = registrar(&deployment).state_file(folder.path().join("state.json"));
+    let (registered, mut renewal) = registrar.register().await.expect("registered");
+    let refusal = Fault::Status {
+        status: 400,
+        retry_after: None,
+    };
+    let registers = taskcluster.inject(FaultRule::new("worker-manager.registerWorker", refusal));
+    folder.close().expect("the folder is ours");
+    let mut credentials = registered.credentials.clone();
+    let renewing = tokio::spawn(async move { renewal.next().await });
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        tokio::time::advance(4 * DAY - HOUR / 60).await;
+        tokio::time::resume();
+        let renewed = tokio::time::timeout(HOUR / 60, credentials.changed()).await;
+        assert_eq!(renewed, Ok(true), "renewed");
+    }
+    assert_eq!(registers.hits(), 0, "no proof is needed");
+    renewing.abort();
+    taskcluster.stop().await;
+}
+
+#[tokio::test]
 async fn refused_renewal_stops_gracefully() {
     let (taskcluster, deployment) = pool().await;
     let (registered, mut renewal) = registrar(&deployment).register().await.expect("registered");
