@@ -51,6 +51,8 @@ struct State {
     passes: Option<JoinHandle<()>>,
     /// The next time at which samples are taken.
     next_samples: Option<Instant>,
+    /// The memory of the commands that ended since the current pass read that of the machine, in bytes.
+    ended_memory: u64,
 }
 
 #[derive(Debug)]
@@ -141,14 +143,14 @@ impl WatchedCommandGuard {
 
     /// Ends the sampling of the command, and returns the samples.
     pub(crate) fn finish(self) -> Vec<UsageSample> {
-        let command = self.shared.state.lock().commands.remove(&self.id);
+        let command = self.shared.state.lock().remove(self.id);
         command.map_or_else(Vec::new, |command| command.curve.into_samples())
     }
 }
 
 impl Drop for WatchedCommandGuard {
     fn drop(&mut self) {
-        self.shared.state.lock().commands.remove(&self.id);
+        self.shared.state.lock().remove(self.id);
     }
 }
 
@@ -186,14 +188,29 @@ impl Shared {
     /// Samples all commands if that is due or memory is low, and chooses one that must end.
     fn pass(&self) {
         let now = Instant::now();
-        // Read outside of the lock, like the samples: the start and the end of each command take
-        // it.
-        let machine = proc::machine_memory(&self.meminfo);
+        let machine = self.read_machine();
         let is_low = machine.is_some_and(|memory| self.settings.is_exceeded(memory));
         let mut samples = BTreeMap::new();
         if let Some(meters) = self.due_meters(is_low, now) {
             samples = take_samples(meters);
         }
+        self.add_and_decide(now, machine, samples);
+    }
+
+    /// Starts a pass with the memory of the machine.
+    fn read_machine(&self) -> Option<MachineMemory> {
+        self.state.lock().ended_memory = 0;
+        // Read outside of the lock, like the samples: the start and the end of each command take
+        // it.
+        proc::machine_memory(&self.meminfo)
+    }
+
+    fn add_and_decide(
+        &self,
+        now: Instant,
+        machine: Option<MachineMemory>,
+        samples: BTreeMap<u64, CgroupUsage>,
+    ) {
         let mut state = self.state.lock();
         if !samples.is_empty() {
             let pause = now.elapsed().saturating_mul(MIN_INTERVAL_RATIO);
@@ -203,6 +220,19 @@ impl Shared {
             if let Some(command) = state.commands.get_mut(&id) {
                 command.add(&usage, now);
             }
+        }
+        // The largest command may have ended since the memory was read. Another one must not end for it: the next pass
+        // decides, with the memory that is then available.
+        let is_outdated = |memory: MachineMemory| {
+            let available = memory.available.saturating_add(state.ended_memory);
+            let current = MachineMemory {
+                available,
+                ..memory
+            };
+            self.settings.is_exceeded(memory) && !self.settings.is_exceeded(current)
+        };
+        if machine.is_some_and(is_outdated) {
+            return;
         }
         if state.timer.update(&self.settings, machine, now)
             && let Some(machine) = machine
@@ -262,6 +292,14 @@ impl Command {
 }
 
 impl State {
+    /// Removes a command that has ended.
+    fn remove(&mut self, id: u64) -> Option<Command> {
+        let command = self.commands.remove(&id)?;
+        let memory = command.curve.memory().unwrap_or_default();
+        self.ended_memory = self.ended_memory.saturating_add(memory);
+        Some(command)
+    }
+
     /// Ends the command that uses most memory, if it uses enough.
     fn end_largest(&mut self, settings: &HighMemoryPolicy, machine: MachineMemory) {
         // The current memory and not the peak: only that becomes free.
@@ -378,6 +416,32 @@ mod tests {
             assert!(wait.await.is_err());
             assert!(!command.finish().is_empty(), "no pass was made");
         }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn command_that_ended_by_itself_is_enough() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("meminfo");
+        fs::write(&file, meminfo(4 * KIB_PER_GIB))?;
+        let settings = HighMemoryPolicy {
+            // Less than the memory of this process.
+            min_available: 1 << 20,
+            duration: Duration::ZERO,
+            ..HighMemoryPolicy::default()
+        };
+        let watch = MemoryWatch::new(settings, file.clone());
+        let (first, mut second) = (watch.watch(own(), true), watch.watch(own(), true));
+        watch.0.pass();
+        fs::write(&file, meminfo(1000))?;
+        let machine = watch.0.read_machine();
+        drop(first);
+        watch
+            .0
+            .add_and_decide(Instant::now(), machine, BTreeMap::new());
+        assert!(second.end.try_recv().is_err());
+        watch.0.pass();
+        assert!(second.end.try_recv().is_ok(), "memory is still low");
         Ok(())
     }
 
