@@ -1,5 +1,6 @@
 //! The body of web hook requests and responses.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body_util::{BodyExt as _, Full};
 
 use crate::error::BoxError;
 
@@ -15,7 +16,13 @@ use crate::error::BoxError;
 ///
 /// A newtype rather than an alias of the boxed body: with the alias, the compiler fails to prove that
 /// futures holding it are `Send`.
-pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
+pub struct Body(BodyKind);
+
+enum BodyKind {
+    /// Bytes known in advance, possibly none. Not boxed: most requests and responses of hooks have such a body.
+    Full(Full<Bytes>),
+    Stream(UnsyncBoxBody<Bytes, BoxError>),
+}
 
 impl Body {
     /// Creates a body from any `http_body::Body`.
@@ -24,13 +31,14 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(body.map_err(Into::into).boxed_unsync())
+        let body = body.map_err(Into::into).boxed_unsync();
+        Self(BodyKind::Stream(body))
     }
 
     /// Creates a body without bytes.
     #[must_use]
     pub fn empty() -> Self {
-        Self::new(Empty::new())
+        Self(BodyKind::Full(Full::default()))
     }
 }
 
@@ -42,21 +50,35 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(context)
+        match &mut self.0 {
+            BodyKind::Full(body) => {
+                let frame = Pin::new(body).poll_frame(context);
+                frame.map(|frame| {
+                    frame.map(|frame| frame.map_err(|never: Infallible| match never {}))
+                })
+            }
+            BodyKind::Stream(body) => Pin::new(body).poll_frame(context),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            BodyKind::Full(body) => body.is_end_stream(),
+            BodyKind::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            BodyKind::Full(body) => body.size_hint(),
+            BodyKind::Stream(body) => body.size_hint(),
+        }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for Body {
     fn from(bytes: T) -> Self {
-        Self::new(Full::new(bytes.into()))
+        Self(BodyKind::Full(Full::new(bytes.into())))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Routes requests to hooks by the id in the path.
 
+use std::future::{Future as _, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::FutureExt as _;
 use http::uri::{PathAndQuery, Uri};
@@ -10,9 +12,9 @@ use http::{StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use runtime_core::webhook::{Body, Handler, Request, Response};
-use tokio::time::timeout;
 
 use super::hook_server::{Fallback, HookServer};
+use super::progress_timeout::ProgressTimeout;
 use super::request_body::RequestBody;
 use crate::connection::ConnectionHandle;
 use crate::registry::Hook;
@@ -96,28 +98,37 @@ async fn call(
     // Uncaught, a panic would close the connection without a response. `AssertUnwindSafe`: a handler is shared by `&self`
     // and responsible for its own state after a panic.
     let mut response = pin!(AssertUnwindSafe(handler.handle(request)).catch_unwind());
-    let limit = server.limits.response_timeout;
-    loop {
-        let frames_before = connection.body_frames();
-        match timeout(limit, &mut response).await {
-            Ok(Ok(response)) => return response,
-            Ok(Err(_)) => {
-                server.monitor.count("panics", 1);
-                server
-                    .monitor
-                    .error("hook handler panicked, responded with status 500");
-                return plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n");
-            }
-            // It waits for a slow client, for which there is another limit.
-            Err(_) if connection.body_frames() != frames_before => {}
-            Err(_) => {
-                server.monitor.count("handler-timeouts", 1);
-                server.monitor.error(format_args!(
-                    "hook handler did not respond within {limit:?}, responded with status 503"
-                ));
-                let text = "the handler did not respond in time\n";
-                return plain(StatusCode::SERVICE_UNAVAILABLE, text);
-            }
+    // Most handlers respond in their first poll, and this timeout arms no timer before the second.
+    let mut timeout = ProgressTimeout::new(server.limits.response_timeout);
+    let mut body_frames = connection.body_frames();
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = response.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        // A handler may wait for a slow client, for which there is another limit.
+        if body_frames != connection.body_frames() {
+            body_frames = connection.body_frames();
+            timeout.reset();
+        }
+        timeout.poll(cx).map(|()| None)
+    });
+    match result.await {
+        Some(Ok(response)) => response,
+        Some(Err(_)) => {
+            server.monitor.count("panics", 1);
+            server
+                .monitor
+                .error("hook handler panicked, responded with status 500");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+        }
+        None => {
+            let limit = server.limits.response_timeout;
+            server.monitor.count("handler-timeouts", 1);
+            server.monitor.error(format_args!(
+                "hook handler did not respond within {limit:?}, responded with status 503"
+            ));
+            let text = "the handler did not respond in time\n";
+            plain(StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
 }
