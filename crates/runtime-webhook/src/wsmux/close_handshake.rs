@@ -5,23 +5,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::error::SessionError;
+use super::websocket::WebSocket;
+
+// Close codes of RFC 6455.
+const CLOSE_NORMAL: u16 = 1000;
+const CLOSE_PROTOCOL_ERROR: u16 = 1002;
+const CLOSE_POLICY_VIOLATION: u16 = 1008;
 
 // A websocktunnel server neither answers a close frame nor closes the connection. A stop therefore
 // waits this long, during which the last frames are delivered.
 /// The time limit for the peer to close the connection after the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The maximum number of messages discarded per poll, so that other tasks get their turn.
-const MESSAGES_PER_POLL: usize = 32;
+/// The maximum number of reads per poll, so that other tasks get their turn.
+const READS_PER_POLL: usize = 32;
 
 /// The close handshake and the result of the session.
 ///
@@ -37,14 +38,13 @@ pub(super) struct CloseHandshake {
 impl CloseHandshake {
     /// Sends a close frame, unless the peer sent one or the connection is lost.
     pub(super) fn start<S: AsyncRead + AsyncWrite + Unpin>(
-        websocket: &mut WebSocketStream<S>,
+        websocket: &mut WebSocket<S>,
         result: Result<(), SessionError>,
     ) -> Self {
         let frame = close_frame(&result);
         let is_initiator = frame.is_some();
-        if is_initiator {
-            // An error means that the connection is lost, which `poll` detects.
-            let _ = Pin::new(websocket).start_send(Message::Close(frame));
+        if let Some((code, reason)) = frame {
+            websocket.send_close(Some(code), &reason);
         }
         Self {
             result: Some(result),
@@ -56,7 +56,7 @@ impl CloseHandshake {
     /// Returns the result of the session once the connection may be closed.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        websocket: &mut WebSocketStream<S>,
+        websocket: &mut WebSocket<S>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SessionError>> {
         if self.timeout.as_mut().poll(cx).is_pending()
@@ -69,10 +69,10 @@ impl CloseHandshake {
 
     fn poll_closed<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        websocket: &mut WebSocketStream<S>,
+        websocket: &mut WebSocket<S>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        match Pin::new(&mut *websocket).poll_flush(cx) {
+        match websocket.poll_flush(cx) {
             Poll::Ready(Err(_)) => return Poll::Ready(()),
             // The peer sent the first close frame and reads until this end closes.
             Poll::Ready(Ok(())) if !self.is_initiator => return Poll::Ready(()),
@@ -80,11 +80,10 @@ impl CloseHandshake {
         }
         // If a socket is closed with unread data, even a ping, the kernel sends RST, and the peer loses data that it has
         // not read yet: the last frames of the streams.
-        for _ in 0..MESSAGES_PER_POLL {
-            match Pin::new(&mut *websocket).poll_next(cx) {
-                // Discarded: all streams have ended.
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+        for _ in 0..READS_PER_POLL {
+            match websocket.poll_discard(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -93,20 +92,16 @@ impl CloseHandshake {
     }
 }
 
-/// Returns the close frame for the end of a session, or `None` if the peer cannot or need not receive one.
-fn close_frame(result: &Result<(), SessionError>) -> Option<CloseFrame> {
-    let (code, reason) = match result {
-        Ok(()) => (CloseCode::Normal, String::new()),
-        Err(SessionError::Frame(error)) => (CloseCode::Policy, error.to_string()),
+/// Returns the code and reason of the close frame for the end of a session, or `None` if the peer cannot or need not
+/// receive one.
+fn close_frame(result: &Result<(), SessionError>) -> Option<(u16, String)> {
+    match result {
+        Ok(()) => Some((CLOSE_NORMAL, String::new())),
+        Err(SessionError::Frame(error)) => Some((CLOSE_POLICY_VIOLATION, error.to_string())),
         Err(error @ (SessionError::Text | SessionError::Flood)) => {
-            (CloseCode::Policy, error.to_string())
+            Some((CLOSE_POLICY_VIOLATION, error.to_string()))
         }
-        Err(SessionError::WebSocket(tungstenite::Error::Capacity(_))) => {
-            (CloseCode::Size, String::new())
-        }
-        Err(SessionError::WebSocket(_)) => (CloseCode::Protocol, String::new()),
-        Err(_) => return None,
-    };
-    let reason = reason.into();
-    Some(CloseFrame { code, reason })
+        Err(SessionError::WebSocket(_)) => Some((CLOSE_PROTOCOL_ERROR, String::new())),
+        Err(_) => None,
+    }
 }

@@ -5,27 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use futures_util::{Sink as _, Stream as _};
 use runtime_core::clock::ticks;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Interval, MissedTickBehavior};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{self, CloseFrame, WebSocketConfig};
 
 use super::close_handshake::CloseHandshake;
 use super::config::{Role, SessionConfig};
 use super::error::SessionError;
+use super::frame_decoder::FrameDecoder;
 use super::session_state::{SessionState, SharedState};
+use super::websocket::{CloseFrame, EncodedFrame, Received, WebSocket};
 
-/// The size of the WebSocket's read and write buffers.
-///
-/// Larger ones cost more than the system calls that they save: the WebSocket zeroes the read buffer before
-/// each read, and moves the remaining bytes of the write buffer after each partial write.
-const BUFFER_BYTES: usize = 64 * 1024;
-
-/// The maximum number of messages in one direction before the other direction gets its turn.
+/// The maximum number of messages, or parts of received ones, in one direction before the other direction gets its turn.
 const MESSAGES_PER_TURN: usize = 32;
 
 /// The maximum number of turns per poll before other tasks get theirs.
@@ -39,18 +30,17 @@ const TURNS_PER_POLL: usize = 8;
 #[must_use = "a session makes no progress unless its driver is polled"]
 pub struct Driver<S> {
     shared: Arc<SharedState>,
-    websocket: WebSocketStream<S>,
+    websocket: WebSocket<S>,
+    decoder: FrameDecoder,
     pings: Interval,
     /// Whether a message was received since the last ping.
     received_since_ping: bool,
-    /// Whether messages may remain in the write buffer of the WebSocket.
-    needs_flush: bool,
     /// The close handshake, once the session has ended.
     closing: Option<CloseHandshake>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(super) async fn new(
+    pub(super) fn new(
         connection: S,
         role: Role,
         config: &SessionConfig,
@@ -59,17 +49,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut pings = ticks(config.ping_interval);
         // Without `Delay`, missed ticks follow each other at once, and the peer has no time to respond in between.
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let role = match role {
-            Role::Client => protocol::Role::Client,
-            Role::Server => protocol::Role::Server,
-        };
-        let limits = Some(websocket_config(config));
         Self {
             shared,
-            websocket: WebSocketStream::from_raw_socket(connection, role, limits).await,
+            websocket: WebSocket::new(connection, role),
+            decoder: FrameDecoder::default(),
             pings,
             received_since_ping: true,
-            needs_flush: false,
             closing: None,
         }
     }
@@ -77,28 +62,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Receives one turn of messages. Returns whether there may be more.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionError> {
         for _ in 0..MESSAGES_PER_TURN {
-            match Pin::new(&mut self.websocket).poll_next(cx) {
-                Poll::Ready(Some(message)) => self.receive(message?)?,
-                Poll::Ready(None) => return Err(SessionError::Eof),
-                Poll::Pending => return Ok(false),
+            let Poll::Ready(received) = self.websocket.poll_receive(cx)? else {
+                return Ok(false);
+            };
+            self.received_since_ping = true;
+            match received {
+                Received::Binary { bytes, is_last } => {
+                    if let Some(part) = self.decoder.decode(bytes, is_last)? {
+                        self.shared.with(|state| state.receive(part))?;
+                    }
+                }
+                Received::Ping => {}
+                Received::Text => return Err(SessionError::Text),
+                Received::Close(frame) => return Err(closed(frame)),
+                Received::Eof => return Err(SessionError::Eof),
             }
         }
         Ok(true)
-    }
-
-    fn receive(&mut self, message: Message) -> Result<(), SessionError> {
-        self.received_since_ping = true;
-        match message {
-            Message::Binary(bytes) => self.shared.with(|state| state.receive(bytes)),
-            Message::Text(_) => Err(SessionError::Text),
-            Message::Close(frame) => Err(closed(frame)),
-            Message::Ping(_) => {
-                // The WebSocket has queued the pong.
-                self.needs_flush = true;
-                Ok(())
-            }
-            Message::Pong(_) | Message::Frame(_) => Ok(()),
-        }
     }
 
     /// Sends one turn of messages. Returns whether there may be more.
@@ -106,18 +86,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         for _ in 0..MESSAGES_PER_TURN {
             // Checked before a message is taken, so that a blocked connection keeps messages in the queues of
             // the streams, where they count against the limit of each stream.
-            if Pin::new(&mut self.websocket).poll_ready(cx)?.is_pending() {
+            if !self.websocket.has_capacity() && self.websocket.poll_write(cx)?.is_pending() {
                 return Ok(false);
             }
             let Some(message) = self.next_message(cx) else {
                 return Ok(false);
             };
-            self.send(Message::Binary(message))?;
+            self.websocket.send(message);
         }
         Ok(true)
     }
 
-    fn next_message(&self, cx: &Context<'_>) -> Option<Bytes> {
+    fn next_message(&self, cx: &Context<'_>) -> Option<EncodedFrame> {
         self.shared.with(|state| {
             let message = state.next_message();
             if message.is_none() {
@@ -125,11 +105,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             message
         })
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SessionError> {
-        self.needs_flush = true;
-        Ok(Pin::new(&mut self.websocket).start_send(message)?)
     }
 
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Result<(), SessionError> {
@@ -144,14 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.received_since_ping = false;
             self.shared.with(SessionState::record_ping);
-            self.send(Message::Ping(Bytes::new()))?;
-        }
-        Ok(())
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), SessionError> {
-        if self.needs_flush && Pin::new(&mut self.websocket).poll_flush(cx)?.is_ready() {
-            self.needs_flush = false;
+            self.websocket.send_ping();
         }
         Ok(())
     }
@@ -171,13 +139,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 continue;
             }
             // Only when both directions are idle: a flush per turn would split writes into small segments.
-            self.poll_flush(cx)?;
+            let _ = self.websocket.poll_flush(cx)?;
             if self.shared.with(|state| state.is_done()) {
                 return Poll::Ready(Ok(()));
             }
             return Poll::Pending;
         }
-        self.poll_flush(cx)?;
+        let _ = self.websocket.poll_flush(cx)?;
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -208,20 +176,10 @@ impl<S> Drop for Driver<S> {
     }
 }
 
-fn websocket_config(config: &SessionConfig) -> WebSocketConfig {
-    // The peer may fill the whole window with one message, plus its header.
-    let max_bytes = (config.receive_window as usize).max(BUFFER_BYTES) + 1024;
-    WebSocketConfig::default()
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .max_message_size(Some(max_bytes))
-        .max_frame_size(Some(max_bytes))
-}
-
-fn closed(frame: Option<CloseFrame>) -> SessionError {
-    // RFC 6455: 1005 stands for a close frame without a code.
-    let (code, reason) = frame.map_or((1005, String::new()), |frame| {
-        (frame.code.into(), frame.reason.to_string())
-    });
-    SessionError::Closed { code, reason }
+fn closed(frame: CloseFrame) -> SessionError {
+    SessionError::Closed {
+        // RFC 6455: 1005 stands for a close frame without a code.
+        code: frame.code.unwrap_or(1005),
+        reason: frame.reason,
+    }
 }

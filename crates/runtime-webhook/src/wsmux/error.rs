@@ -2,9 +2,8 @@
 
 use std::io;
 
-use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
-
 use super::frame::FrameError;
+use super::websocket::WebSocketViolation;
 
 /// The reason that a session ended without [`Session::close`](super::Session::close).
 #[derive(Debug, thiserror::Error)]
@@ -44,25 +43,11 @@ pub enum SessionError {
 
     /// The peer violated the WebSocket protocol.
     #[error("the peer violated the WebSocket protocol")]
-    WebSocket(#[source] tungstenite::Error),
+    WebSocket(#[from] WebSocketViolation),
 
     /// The connection failed.
     #[error("connection failed")]
-    Io(#[source] io::Error),
-}
-
-impl From<tungstenite::Error> for SessionError {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::ConnectionClosed
-            | tungstenite::Error::AlreadyClosed
-            | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                Self::Eof
-            }
-            tungstenite::Error::Io(error) => Self::Io(error),
-            other => Self::WebSocket(other),
-        }
-    }
+    Io(#[from] io::Error),
 }
 
 /// A stream cannot be opened.

@@ -5,7 +5,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 /// The length of a frame header: type and stream id.
 pub(super) const HEADER_BYTES: usize = 5;
 
-const DAT: u8 = 0;
+pub(super) const DAT: u8 = 0;
 const SYN: u8 = 1;
 const ACK: u8 = 2;
 const FIN: u8 = 3;
@@ -81,22 +81,18 @@ impl Frame {
             FrameKind::Ack(bytes) => (ACK, &bytes.to_le_bytes()),
             FrameKind::Fin => (FIN, &[]),
         };
-        let mut message = begin_message(kind, self.stream, payload.len());
+        let mut message = BytesMut::with_capacity(HEADER_BYTES + payload.len());
+        message.put_u8(kind);
+        message.put_u32_le(self.stream);
         message.put_slice(payload);
         message.freeze()
     }
 }
 
-/// Returns a DAT frame without data, with capacity for `len` bytes.
-pub(super) fn begin_data(stream: u32, len: usize) -> BytesMut {
-    begin_message(DAT, stream, len)
-}
-
-fn begin_message(kind: u8, stream: u32, len: usize) -> BytesMut {
-    let mut message = BytesMut::with_capacity(HEADER_BYTES + len);
-    message.put_u8(kind);
-    message.put_u32_le(stream);
-    message
+/// Returns the header of a DAT frame.
+pub(super) fn data_header(stream: u32) -> [u8; HEADER_BYTES] {
+    let [a, b, c, d] = stream.to_le_bytes();
+    [DAT, a, b, c, d]
 }
 
 /// A message is not a valid frame. The session ends.

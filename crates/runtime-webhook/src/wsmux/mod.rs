@@ -65,11 +65,13 @@ mod config;
 mod driver;
 mod error;
 mod frame;
+mod frame_decoder;
 mod recv_buffer;
 mod session;
 mod session_state;
 mod stream;
 mod stream_state;
+mod websocket;
 
 pub use self::config::{Role, SessionConfig};
 pub use self::driver::Driver;
@@ -77,3 +79,4 @@ pub use self::error::{OpenStreamError, SessionError};
 pub use self::frame::{Frame, FrameError, FrameKind};
 pub use self::session::Session;
 pub use self::stream::Stream;
+pub use self::websocket::WebSocketViolation;

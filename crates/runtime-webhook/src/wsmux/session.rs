@@ -33,7 +33,7 @@ impl Session {
         config: SessionConfig,
     ) -> (Self, Driver<S>) {
         let shared = Arc::new(SharedState::new(role, config.clone()));
-        let driver = Driver::new(connection, role, &config, Arc::clone(&shared)).await;
+        let driver = Driver::new(connection, role, &config, Arc::clone(&shared));
         (Self { shared }, driver)
     }
 

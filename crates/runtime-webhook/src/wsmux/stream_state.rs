@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
-
-use super::frame::{HEADER_BYTES, begin_data};
+use super::frame::{HEADER_BYTES, data_header};
 use super::recv_buffer::RecvBuffer;
+use super::websocket::{EncodedFrame, MaskKeys, OutgoingMessage};
 
 /// A queued message below this length is extended by the next write, so that many small writes do not become
 /// many small messages.
@@ -46,7 +45,7 @@ pub(super) struct SendHalf {
     /// The number of bytes that the peer accepts; `None` until it accepts the stream.
     pub(super) credit: Option<usize>,
     /// Encoded DAT frames that wait for the stream's turn.
-    messages: VecDeque<BytesMut>,
+    messages: VecDeque<OutgoingMessage>,
     /// The number of payload bytes in `messages`.
     queued_bytes: usize,
     /// Whether the local end was shut down: no further writes.
@@ -84,14 +83,20 @@ impl RecvHalf {
 
 impl SendHalf {
     /// Queues as many bytes as credit and limits allow, and returns their number.
-    pub(super) fn push(&mut self, stream: u32, bytes: &[u8], limits: &QueueLimits) -> usize {
+    pub(super) fn push(
+        &mut self,
+        stream: u32,
+        bytes: &[u8],
+        limits: &QueueLimits,
+        keys: &mut MaskKeys,
+    ) -> usize {
         let mut written = 0;
         while written < bytes.len() {
             let capacity = limits.max_queued_bytes.saturating_sub(self.queued_bytes);
             let credit = self.credit.unwrap_or(0);
             let len = (bytes.len() - written).min(capacity).min(credit);
             let bytes = &bytes[written..written + len];
-            let count = self.push_message(stream, bytes, limits.max_message_bytes);
+            let count = self.push_message(stream, bytes, limits.max_message_bytes, keys);
             if count == 0 {
                 break;
             }
@@ -104,9 +109,16 @@ impl SendHalf {
     }
 
     /// Appends bytes to the last message if that is short, or else to a new message.
-    fn push_message(&mut self, stream: u32, bytes: &[u8], max_message_bytes: usize) -> usize {
-        let capacity =
-            |message: &BytesMut| (max_message_bytes + HEADER_BYTES).saturating_sub(message.len());
+    fn push_message(
+        &mut self,
+        stream: u32,
+        bytes: &[u8],
+        max_message_bytes: usize,
+        keys: &mut MaskKeys,
+    ) -> usize {
+        let capacity = |message: &OutgoingMessage| {
+            (max_message_bytes + HEADER_BYTES).saturating_sub(message.len())
+        };
         let last = self
             .messages
             .back_mut()
@@ -118,10 +130,12 @@ impl SendHalf {
         match last {
             // No message: an empty DAT is never sent.
             _ if bytes.is_empty() => {}
-            Some(last) => last.extend_from_slice(bytes),
+            Some(last) => last.extend(bytes),
             None => {
-                let mut message = begin_data(stream, bytes.len());
-                message.extend_from_slice(bytes);
+                let capacity = HEADER_BYTES + bytes.len();
+                let mut message = OutgoingMessage::new(keys.next_key(), capacity);
+                message.extend(&data_header(stream));
+                message.extend(bytes);
                 self.messages.push_back(message);
             }
         }
@@ -129,10 +143,10 @@ impl SendHalf {
     }
 
     /// Returns the next encoded DAT frame.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<EncodedFrame> {
         let message = self.messages.pop_front()?;
         self.queued_bytes -= message.len() - HEADER_BYTES;
-        Some(message.freeze())
+        Some(message.into_binary())
     }
 
     /// Returns whether the queue has enough capacity to wake the writer.

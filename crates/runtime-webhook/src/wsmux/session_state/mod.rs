@@ -6,13 +6,13 @@ mod send;
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::config::{Role, SessionConfig};
 use super::error::OpenStreamError;
 use super::frame::FrameKind;
 use super::stream_state::{QueueLimits, StreamState};
+use super::websocket::{EncodedFrame, MaskKeys};
 
 /// The state of a session, shared by the driver and all streams.
 #[derive(Debug)]
@@ -44,11 +44,12 @@ pub(super) struct SessionState {
     role: Role,
     pub(super) config: SessionConfig,
     queue_limits: QueueLimits,
+    mask_keys: MaskKeys,
     pub(super) streams: HashMap<u32, StreamState>,
     next_id: u32,
     // An ACK behind queued data would stall the other direction, and control frames are short.
     /// SYN, ACK and refusals, which are sent before data.
-    control_frames: VecDeque<Bytes>,
+    control_frames: VecDeque<EncodedFrame>,
     // Round robin: the front sends one message and moves to the back. A stream with a large response thus delays
     // another one by at most one message per open stream.
     /// The streams with frames to send, each at most once.
@@ -75,6 +76,7 @@ impl SessionState {
                 max_queued_bytes: config.max_queued_bytes.max(1),
             },
             config,
+            mask_keys: MaskKeys::new(role),
             streams: HashMap::new(),
             next_id: match role {
                 Role::Client => 1,
@@ -141,7 +143,9 @@ impl SessionState {
         };
         let mut written = 0;
         for buf in bufs {
-            let count = stream.send.push(id, buf, &self.queue_limits);
+            let count = stream
+                .send
+                .push(id, buf, &self.queue_limits, &mut self.mask_keys);
             written += count;
             if count < buf.len() {
                 break;

@@ -3,26 +3,27 @@
 //! Frames for unknown streams are ignored, as the server does: the peer may have sent them before it received
 //! our FIN.
 
-use bytes::Bytes;
-
 use super::SessionState;
 use crate::wsmux::config::Role;
 use crate::wsmux::error::SessionError;
 use crate::wsmux::frame::{Frame, FrameKind};
+use crate::wsmux::frame_decoder::FramePart;
 use crate::wsmux::stream_state::StreamState;
 
 /// The maximum number of queued control frames. Only a peer that does not read them causes more.
 const MAX_CONTROL_FRAMES: usize = 100_000;
 
 impl SessionState {
-    /// Processes a message of the peer.
-    pub(in crate::wsmux) fn receive(&mut self, message: Bytes) -> Result<(), SessionError> {
-        let Frame { stream, kind } = Frame::decode(message)?;
-        match kind {
-            FrameKind::Syn => self.receive_syn(stream),
-            FrameKind::Dat(bytes) => self.receive_data(stream, &bytes),
-            FrameKind::Ack(bytes) => self.receive_ack(stream, bytes),
-            FrameKind::Fin => self.receive_fin(stream),
+    /// Processes a part of a message of the peer.
+    pub(in crate::wsmux) fn receive(&mut self, part: FramePart<'_>) -> Result<(), SessionError> {
+        match part {
+            FramePart::Data { stream, bytes } => self.receive_data(stream, bytes),
+            FramePart::Control(Frame { stream, kind }) => match kind {
+                FrameKind::Syn => self.receive_syn(stream),
+                FrameKind::Dat(bytes) => self.receive_data(stream, &bytes),
+                FrameKind::Ack(bytes) => self.receive_ack(stream, bytes),
+                FrameKind::Fin => self.receive_fin(stream),
+            },
         }
         if self.control_frames.len() > MAX_CONTROL_FRAMES {
             return Err(SessionError::Flood);

@@ -1,13 +1,12 @@
 //! Chooses the next message to send.
 
-use bytes::Bytes;
-
 use super::SessionState;
 use crate::wsmux::frame::{Frame, FrameKind};
+use crate::wsmux::websocket::{EncodedFrame, OutgoingMessage};
 
 impl SessionState {
     /// Returns the next message to send.
-    pub(in crate::wsmux) fn next_message(&mut self) -> Option<Bytes> {
+    pub(in crate::wsmux) fn next_message(&mut self) -> Option<EncodedFrame> {
         if let Some(frame) = self.control_frames.pop_front() {
             return Some(frame);
         }
@@ -29,16 +28,23 @@ impl SessionState {
                 stream.send.has_ended = true;
                 self.remove_if_finished(id);
                 let kind = FrameKind::Fin;
-                return Some(Frame { stream: id, kind }.encode());
+                return Some(self.encode(id, kind));
             }
         }
         None
     }
 
     pub(super) fn send_control(&mut self, stream: u32, kind: FrameKind) {
-        self.control_frames
-            .push_back(Frame { stream, kind }.encode());
+        let frame = self.encode(stream, kind);
+        self.control_frames.push_back(frame);
         self.pending_wakes.extend(self.driver.take());
+    }
+
+    fn encode(&mut self, stream: u32, kind: FrameKind) -> EncodedFrame {
+        let bytes = Frame { stream, kind }.encode();
+        let mut message = OutgoingMessage::new(self.mask_keys.next_key(), bytes.len());
+        message.extend(&bytes);
+        message.into_binary()
     }
 
     /// Adds a stream to the send queue if it has something to send.
