@@ -28,6 +28,9 @@ use super::terminal::{ControlledProgram, RunningProgram, StartedInput, TerminalI
 /// The maximum size of a client message, which limits how much text can be pasted at once.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
+/// The size of the read buffer, which the WebSocket clears before each read. Most messages are a few keys.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
 /// The maximum size of an output message.
 const OUTPUT_BYTES: usize = 32 * 1024;
 
@@ -77,6 +80,7 @@ impl ShellSession {
             return;
         };
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let io = TokioIo::new(upgraded);
