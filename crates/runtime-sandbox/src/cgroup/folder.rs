@@ -10,11 +10,15 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::process::Pid;
 
 /// The file with the members of a group. Only folders of groups have it.
 const PROCS: &str = "cgroup.procs";
+
+/// The file in which version 2 shows whether a group has members.
+const EVENTS: &str = "cgroup.events";
 
 /// Maximum number of groups inside a group that are examined. A larger number can only be an attack on the worker's
 /// memory.
@@ -78,7 +82,7 @@ impl GroupFolder {
 
     /// Opens the file through which a process joins the group by writing `0`.
     pub(super) fn open_procs(&self) -> io::Result<File> {
-        open_in(&self.locked, PROCS, OFlags::WRONLY | OFlags::CREATE)
+        open_in(&self.locked, PROCS, OFlags::WRONLY)
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
@@ -103,10 +107,7 @@ impl GroupFolder {
 
     /// Returns the number after `label`, in a file with one label and number in each line.
     pub(super) fn read_labelled(&self, file: &str, label: &str) -> Option<u64> {
-        let text = self.read(file)?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        let number = lines.find_map(|(found, number)| (found == label).then_some(number))?;
-        number.trim().parse().ok()
+        number_after(&self.read(file)?, label)
     }
 
     /// Writes a value to an existing file. A missing file is not created.
@@ -141,10 +142,28 @@ impl GroupFolder {
 
     /// Returns whether the group or one inside it has members that still run.
     pub(super) fn is_populated(&self) -> bool {
-        match self.read_labelled("cgroup.events", "populated") {
+        match self.read_labelled(EVENTS, "populated") {
             Some(populated) => populated > 0,
             None => !self.members().is_empty(),
         }
+    }
+
+    /// Blocks until the group may have become empty, or for this time. Returns `false` at once if the kernel gives no
+    /// notice, as in version 1.
+    pub(super) fn wait_for_event(&self, timeout: &Timespec) -> bool {
+        if self.files.lack(EVENTS) {
+            return false;
+        }
+        let events = open_in(&self.locked, EVENTS, OFlags::RDONLY);
+        let Ok(events) = events else { return false };
+        // The kernel gives notice of changes after this read (`kernfs_generic_poll`).
+        let Some(text) = events.try_clone().ok().and_then(read_text) else {
+            return false;
+        };
+        if number_after(&text, "populated") != Some(0) {
+            let _ = poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(timeout));
+        }
+        true
     }
 
     /// Removes the group and those inside it, the innermost first. Returns whether it was removed.
@@ -209,10 +228,16 @@ fn with_inner_groups(path: &Path) -> Vec<PathBuf> {
     groups
 }
 
-/// Opens a file of an open folder.
+/// Returns the number after `label`, in a text with one label and number in each line.
+fn number_after(text: &str, label: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let number = lines.find_map(|(found, number)| (found == label).then_some(number))?;
+    number.trim().parse().ok()
+}
+
+/// Opens an existing file of an open folder.
 fn open_in(folder: &File, file: &str, flags: OFlags) -> io::Result<File> {
-    let mode = Mode::RUSR | Mode::WUSR;
-    let file = openat(folder, file, flags | OFlags::CLOEXEC, mode)?;
+    let file = openat(folder, file, flags | OFlags::CLOEXEC, Mode::empty())?;
     Ok(File::from(file))
 }
 
@@ -286,6 +311,16 @@ mod tests {
         let pids = parse_pids("0\n12\n-1\nx\n7\n");
         let pids: Vec<_> = pids.map(|pid| pid.as_raw_nonzero().get()).collect();
         assert_eq!(pids, [12, 7]);
+    }
+
+    #[test]
+    fn list_of_members_is_not_created() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let folder = GroupFolder::create(parent.path(), "task")?;
+        let refused = folder.open_procs().expect_err("the folder is not a group");
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        assert!(!folder.path().join(PROCS).exists());
+        Ok(())
     }
 
     #[test]

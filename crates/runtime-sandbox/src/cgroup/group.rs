@@ -4,16 +4,20 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
 
 use super::folder::{GroupFolder, remove_group};
 use super::kill::{kill_members, sleep};
 use super::limits::{CgroupLimitError, CgroupLimits};
 use super::usage::CgroupUsage;
 
-/// Maximum interval and maximum number of the checks whether a killed group is empty: two seconds in total.
+/// The maximum time until a killed group is empty.
+const EMPTY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The maximum interval of the checks whether a killed group is empty.
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(10);
-const MAX_EMPTY_POLLS: u32 = 200;
 
 /// A group in each usable hierarchy. When it is dropped, its members are killed, and it is removed.
 #[derive(Debug)]
@@ -85,6 +89,18 @@ impl Cgroup {
         self.folders.iter().any(GroupFolder::is_populated)
     }
 
+    /// Blocks until a group of version 2 may have become empty, or for this time.
+    fn wait_for_event(&self, timeout: Duration) {
+        let wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let populated = self.folders.iter().find(|folder| folder.is_populated());
+        if populated.is_some_and(|folder| !folder.wait_for_event(&wait)) {
+            sleep(timeout);
+        }
+    }
+
     /// Returns the current counts. This reads about ten files in memory, so it may be called several times per second.
     pub fn usage(&self) -> CgroupUsage {
         self.final_usage().with_memory(&self.folders)
@@ -125,16 +141,19 @@ impl Cgroup {
 /// they have.
 pub(super) fn end_all<'a>(groups: impl IntoIterator<Item = &'a Cgroup>) -> bool {
     let mut groups: Vec<_> = groups.into_iter().collect();
-    for _ in 0..MAX_EMPTY_POLLS {
+    let start = Instant::now();
+    loop {
         groups.retain(|group| group.is_populated());
+        let Some(first) = groups.first() else {
+            return true;
+        };
+        if start.elapsed() > EMPTY_TIMEOUT {
+            return false;
+        }
         // Once more each time: without `cgroup.kill`, a member may have forked after it was listed.
         groups.iter().for_each(|group| group.kill());
-        if groups.is_empty() {
-            return true;
-        }
-        sleep(EMPTY_POLL_INTERVAL);
+        first.wait_for_event(EMPTY_POLL_INTERVAL);
     }
-    false
 }
 
 impl Drop for Cgroup {
