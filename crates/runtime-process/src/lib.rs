@@ -115,6 +115,10 @@ mod orphans;
 mod output;
 mod payload;
 #[cfg(unix)]
+mod pid_cycle;
+#[cfg(unix)]
+mod pid_observer;
+#[cfg(unix)]
 mod proc;
 #[cfg_attr(not(unix), path = "process_tree_portable.rs")]
 mod process_tree;

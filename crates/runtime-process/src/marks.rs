@@ -17,10 +17,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::process::Pid;
+
+use crate::pid_cycle::{self, PidCycle};
 
 /// The variable that names the task to which a process belongs.
 pub(crate) const TASK_VARIABLE: &str = "RUNTIME_WORKER_TASK";
@@ -89,6 +91,12 @@ impl OwningWorker {
         variable
     }
 
+    /// Returns whether a value of [`TASK_VARIABLE`] names a task of this worker.
+    pub(crate) fn owns_variable(&self, variable: &[u8]) -> bool {
+        let own = self.variable(Path::new(""));
+        variable.starts_with(own.as_encoded_bytes())
+    }
+
     fn prefix(&self) -> u64 {
         let kind_and_root = (KIND << ROOT_BITS) | self.root.hash();
         (kind_and_root << FOLDER_BITS) | folder_hash(&self.folder)
@@ -100,12 +108,18 @@ impl OwningWorker {
 /// Shared by all engines of this process, because each must recognize the commands of the others.
 static COMMANDS: Mutex<Commands> = Mutex::new(Commands {
     leaders: BTreeMap::new(),
+    numbers: BTreeMap::new(),
+    unsearched: BTreeSet::new(),
     next_serial: 0,
 });
 
 struct Commands {
     /// The first process of each command by number; `None` before its start.
     leaders: BTreeMap<u64, Option<i32>>,
+    /// The number of each command by its first process.
+    numbers: BTreeMap<i32, u64>,
+    /// The numbers of ended commands whose remaining processes were not searched.
+    unsearched: BTreeSet<u64>,
     next_serial: u64,
 }
 
@@ -126,8 +140,9 @@ pub(crate) struct CommandMark {
     pub(crate) variable: OsString,
     /// The limit of file locks.
     pub(crate) number: u64,
-    /// The time before the start of its first process.
-    pub(crate) created: Instant,
+    /// The period of pids before the start of its first process.
+    pub(crate) cycle: Option<PidCycle>,
+    is_searched: AtomicBool,
 }
 
 impl CommandMark {
@@ -146,25 +161,48 @@ impl CommandMark {
         Self {
             variable: owner.variable(task_folder),
             number,
-            created: Instant::now(),
+            cycle: pid_cycle::observe().map(|last| last.cycle),
+            is_searched: AtomicBool::new(false),
         }
     }
 
     /// Records the first process of the command.
     pub(crate) fn started(&self, leader: Pid) {
         let leader = leader.as_raw_nonzero().get();
-        COMMANDS.lock().leaders.insert(self.number, Some(leader));
+        let mut commands = COMMANDS.lock();
+        commands.leaders.insert(self.number, Some(leader));
+        commands.numbers.insert(leader, self.number);
     }
 
-    /// Returns the first processes of all running commands.
-    pub(crate) fn leaders() -> BTreeSet<i32> {
-        COMMANDS
-            .lock()
-            .leaders
-            .values()
-            .copied()
-            .flatten()
-            .collect()
+    /// Records that the remaining processes of the command were searched.
+    pub(crate) fn searched(&self) {
+        self.is_searched.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the number of the running command whose first process has this pid, if any.
+    pub(crate) fn of_leader(pid: i32) -> Option<u64> {
+        COMMANDS.lock().numbers.get(&pid).copied()
+    }
+
+    /// Returns whether a command runs.
+    pub(crate) fn any_running() -> bool {
+        !COMMANDS.lock().leaders.is_empty()
+    }
+
+    /// Returns whether commands of a worker run, or have ended without a search for their remaining processes.
+    pub(crate) fn any_left(owner: &OwningWorker) -> bool {
+        let commands = COMMANDS.lock();
+        let mut numbers = commands.leaders.keys().chain(&commands.unsearched);
+        numbers.any(|number| owner.owns(*number))
+    }
+
+    /// Returns whether commands of a worker have ended without a search for their remaining processes since the last
+    /// call.
+    pub(crate) fn take_unsearched(owner: &OwningWorker) -> bool {
+        let unsearched = &mut COMMANDS.lock().unsearched;
+        let count = unsearched.len();
+        unsearched.retain(|number| !owner.owns(*number));
+        unsearched.len() < count
     }
 
     /// Returns the state of the command with a number.
@@ -195,7 +233,16 @@ pub(crate) fn set_number(number: u64) {
 
 impl Drop for CommandMark {
     fn drop(&mut self) {
-        COMMANDS.lock().leaders.remove(&self.number);
+        let mut commands = COMMANDS.lock();
+        let Some(Some(leader)) = commands.leaders.remove(&self.number) else {
+            return;
+        };
+        if commands.numbers.get(&leader) == Some(&self.number) {
+            commands.numbers.remove(&leader);
+        }
+        if !self.is_searched.load(Ordering::Relaxed) {
+            commands.unsearched.insert(self.number);
+        }
     }
 }
 

@@ -252,8 +252,7 @@ pub(crate) fn own_children() -> Vec<i32> {
 /// reap.
 pub(crate) fn children_except_leaders() -> Vec<i32> {
     let mut children = own_children();
-    let leaders = CommandMark::leaders();
-    children.retain(|child| !leaders.contains(child));
+    children.retain(|child| CommandMark::of_leader(*child).is_none());
     children
 }
 

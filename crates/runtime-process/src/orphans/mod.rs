@@ -10,17 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::marks::{CommandMark, CommandState, LiveWorkers, OwningWorker};
+use crate::marks::{CommandMark, CommandState, LiveWorkers, OwningWorker, TASK_VARIABLE};
 use crate::orphan_search::{
-    KilledOrphans, OrphanCandidate, OrphanCleanup, TaskVariable, children_except_leaders,
-    own_children, own_pid, raw,
+    KilledOrphans, OrphanCandidate, OrphanCleanup, children_except_leaders, own_children, own_pid,
+    raw,
 };
+use crate::pid_cycle::{self, LastPid, PidCycle};
 use crate::proc::{self, ProcessKey};
 
 /// The time between two scans without a mark after which a process counts as a non-task process.
@@ -29,12 +29,13 @@ use crate::proc::{self, ProcessKey};
 /// therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// The maximum age of a command for a list of only the processes that started after it. In this time, no machine starts
-/// as many processes as there are pids.
-const MAX_PARTIAL_AGE: Duration = Duration::from_millis(100);
+/// The minimum time between two lists of all processes, while lists of later ones suffice for each search. They also find
+/// processes that an earlier search did not end in time, or that have chosen their pids.
+const MIN_COMPLETE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time after which all processes are listed again, to find those that an earlier search did not end in time.
-const FULL_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// The minimum ratio of this interval to the duration of such a list: for any number of processes, they take at most half
+/// a percent of a core.
+const MIN_COMPLETE_RATIO: u32 = 200;
 
 /// Turns this process into the parent of orphans among its descendants (Linux: child subreaper).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
@@ -47,24 +48,25 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 /// Finds and kills the processes of commands.
 ///
 /// The scanner remembers processes that belong to no task or to another command, so that a scan need not read the files
-/// of every process on the machine. The first scan must precede the first task: all processes that it finds belong to
-/// no task of this engine, and are confirmed immediately.
+/// of every process on the machine. The first list must precede the first task: all its processes belong to no task of
+/// this engine.
 #[derive(Debug)]
 pub(crate) struct OrphanScanner {
     owner: OwningWorker,
     /// The limit of file locks that children inherit; `None` if it cannot be read, or if no child is an orphan.
     own_limit: Option<u64>,
-    /// `None` before the first scan.
-    known: Mutex<Option<LastScan>>,
+    known: Mutex<KnownProcesses>,
+    /// Observes the last pid. Tests replace it.
+    last_pid: fn() -> Option<LastPid>,
 }
 
-/// The result of a scan of all processes.
-#[derive(Clone, Debug)]
-struct LastScan {
-    /// The time of the scan.
-    time: Instant,
+/// The results of scans.
+#[derive(Debug)]
+struct KnownProcesses {
+    /// The time of the next list of all processes.
+    next_complete: Instant,
     /// Processes that the next scan need not read.
-    classes: Arc<BTreeMap<ProcessKey, ProcessClass>>,
+    classes: BTreeMap<ProcessKey, ProcessClass>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,50 +74,60 @@ enum ProcessClass {
     /// Scans have found no mark since this time.
     SuspectedSince {
         first: Instant,
-        /// Whether its variables can be read. This is tested again only until the process is confirmed.
-        is_readable: bool,
+        /// The address of the environment. The variables are read again only when it changes, and before the process is
+        /// confirmed.
+        environment: u64,
     },
     /// The process belongs to no task.
     NonTask,
-    /// The process is in the session of the command with this number.
-    Member(u64),
 }
 
 impl ProcessClass {
     /// Returns the class of a process without a mark after a scan at `now`.
-    fn after_scan(previous: Option<Self>, now: Instant, is_readable: bool) -> Self {
+    fn after_scan(previous: Option<Self>, now: Instant, environment: u64) -> Self {
         match previous {
             Some(Self::SuspectedSince { first, .. })
                 if now.duration_since(first) >= CONFIRM_AFTER =>
             {
                 Self::NonTask
             }
-            Some(Self::SuspectedSince { first, .. }) => Self::SuspectedSince { first, is_readable },
+            Some(Self::SuspectedSince { first, .. }) => Self::SuspectedSince { first, environment },
             Some(Self::NonTask) => Self::NonTask,
-            None | Some(Self::Member(_)) => Self::SuspectedSince {
+            None => Self::SuspectedSince {
                 first: now,
-                is_readable,
+                environment,
             },
         }
     }
 
-    /// Returns whether a scan at `now` should try to read the variables of the process.
-    fn tries_variables(previous: Option<Self>, now: Instant) -> bool {
-        !matches!(previous, Some(Self::SuspectedSince { first, is_readable: false })
-            if now.duration_since(first) < CONFIRM_AFTER)
+    /// Returns whether a scan at `now` should try to read the variables of the process, whose environment now has this
+    /// address.
+    fn tries_variables(previous: Option<Self>, now: Instant, environment: u64) -> bool {
+        !matches!(previous, Some(Self::SuspectedSince { first, environment: before })
+            if environment == before && now.duration_since(first) < CONFIRM_AFTER)
     }
 }
 
 impl OrphanScanner {
-    /// Creates a scanner and makes its first scan. `adopts` is whether this process is the parent of orphans.
+    /// Creates a scanner and lists all processes. `adopts` is whether this process is the parent of orphans.
     pub(crate) fn new(owner: OwningWorker, adopts: bool) -> Self {
-        let scanner = Self {
-            owner,
-            own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
-            known: Mutex::default(),
+        let now = Instant::now();
+        let mut known = KnownProcesses {
+            next_complete: now,
+            classes: BTreeMap::new(),
         };
-        scanner.scan(None, None);
-        scanner
+        // Another engine of this process may have left processes with the same owner.
+        if !CommandMark::any_left(&owner) {
+            let others = proc::process_keys().map(|key| (key, ProcessClass::NonTask));
+            known.classes = others.collect();
+            known.next_complete += MIN_COMPLETE_INTERVAL;
+        }
+        Self {
+            own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
+            owner,
+            known: Mutex::new(known),
+            last_pid: pid_cycle::observe,
+        }
     }
 
     pub(crate) fn owner(&self) -> &OwningWorker {
@@ -143,10 +155,9 @@ impl OrphanScanner {
             is_marked: &is_marked,
             is_marked_child: &is_marked_child,
         };
-        search.run(|| {
-            let is_young = mark.created.elapsed() < MAX_PARTIAL_AGE;
-            self.scan(Some(mark.number), is_young.then_some(leader))
-        })
+        let killed = search.run(|| self.scan(mark, leader));
+        mark.searched();
+        killed
     }
 
     /// Reaps the orphans of commands that this process has adopted.
@@ -189,73 +200,85 @@ impl OrphanScanner {
         self.own_limit.is_some_and(|own| number < own)
     }
 
-    /// Returns all processes that may belong to the command with this number or to an ended command, with their marks.
+    /// Returns all processes that may belong to a command or to an ended one, with their marks.
     ///
-    /// `since` is the first process of a command that started a moment ago. Only processes that started later are then
-    /// listed, since all other processes of the command did. The end of a short task therefore costs no more on a
-    /// machine with many processes.
-    fn scan(&self, command: Option<u64>, since: Option<i32>) -> Vec<OrphanCandidate> {
+    /// Only the processes that started after the first process of the command are usually listed, since all others of the
+    /// command did. The end of a task therefore costs no more on a machine with many processes.
+    fn scan(&self, mark: &CommandMark, leader: i32) -> Vec<OrphanCandidate> {
+        let start = Instant::now();
+        if !self.is_complete_due(start)
+            && let Some(later) = later_processes(mark.cycle, leader, self.last_pid)
+        {
+            return self.read(later, leader, mark.number);
+        }
+        let candidates = self.read(proc::process_keys().collect(), 0, mark.number);
+        let interval = (start.elapsed() * MIN_COMPLETE_RATIO).max(MIN_COMPLETE_INTERVAL);
+        self.known.lock().next_complete = start + interval;
+        candidates
+    }
+
+    /// Returns whether all processes must be listed now. The following scans need not wait for the result.
+    fn is_complete_due(&self, now: Instant) -> bool {
+        let is_unsearched = CommandMark::take_unsearched(&self.owner);
+        let next = &mut self.known.lock().next_complete;
+        let is_due = is_unsearched || now >= *next;
+        if is_due {
+            *next = now + MIN_COMPLETE_INTERVAL;
+        }
+        is_due
+    }
+
+    /// Reads those of the listed processes that may belong to the command with this number or to an ended one. The list
+    /// has all processes whose pids are at least `first`.
+    fn read(&self, keys: Vec<ProcessKey>, first: i32, command: u64) -> Vec<OrphanCandidate> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let range = ProcessKey::lowest_of(first)..;
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
-        let before = self.known.lock().clone();
-        let is_first = before.is_none();
-        let now = Instant::now();
-        let is_recent = |known: &LastScan| now.duration_since(known.time) < FULL_SCAN_INTERVAL;
-        let since = since.filter(|_| before.as_ref().is_some_and(is_recent));
-        let later = since.and_then(proc::process_keys_since);
-        let is_complete = later.is_none();
-        let keys = later.unwrap_or_else(|| proc::process_keys().collect());
-        let before = before.map(|known| known.classes).unwrap_or_default();
+        let copy_of_range = |known: &KnownProcesses| {
+            let classes = known.classes.range(range.clone());
+            classes
+                .map(|(key, class)| (*key, *class))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let before = copy_of_range(&self.known.lock());
+        // An orphan may have been confirmed while its parent lived, and is now hidden.
+        let children = self.own_limit.map(|_| own_children()).unwrap_or_default();
+        let children = BTreeSet::from_iter(children);
         let (mut classes, mut candidates) = (BTreeMap::new(), Vec::new());
-        // An orphan may have been confirmed while its parent lived.
-        let children: BTreeSet<i32> = own_children().into_iter().collect();
-        // A leader belongs to its command, and has no children once it has ended.
-        let mut skipped = CommandMark::leaders();
-        let mut other_leaders = skipped.clone();
-        if let Some(leader) = since {
-            other_leaders.remove(&leader);
-        }
-        skipped.insert(own_pid());
-        for key in keys.into_iter().filter(|key| !skipped.contains(&key.pid)) {
+        for key in keys {
+            // A leader belongs to its command, and has no children once it has ended.
+            if key.pid == own_pid() || CommandMark::of_leader(key.pid).is_some() {
+                continue;
+            }
             let previous = before.get(&key).copied();
-            let is_skipped = match previous {
-                Some(ProcessClass::NonTask) => !children.contains(&key.pid),
-                Some(ProcessClass::Member(number)) => {
-                    Some(number) != command && CommandMark::state(number) != CommandState::Unknown
-                }
-                Some(ProcessClass::SuspectedSince { .. }) | None => false,
-            };
-            if let Some(class) = previous.filter(|_| is_skipped) {
-                classes.insert(key, class);
+            if matches!(previous, Some(ProcessClass::NonTask)) && !children.contains(&key.pid) {
+                classes.insert(key, ProcessClass::NonTask);
+                continue;
+            }
+            // A process cannot join a session, so that the members of other running commands need not be read.
+            let owner = proc::session(key.pid).and_then(CommandMark::of_leader);
+            if owner.is_some_and(|number| number != command) {
                 continue;
             }
             let Some(stat) = proc::stat(key.pid) else {
                 continue;
             };
-            // A process cannot join a session, so that its marks need not be read. A complete scan reads them, and
-            // remembers members.
-            if !is_complete && other_leaders.contains(&stat.session) {
-                continue;
-            }
-            let tries_variables = ProcessClass::tries_variables(previous, now);
+            let tries_variables = ProcessClass::tries_variables(previous, now, stat.environment);
             let Some(process) = OrphanCandidate::read(stat, tries_variables) else {
                 continue;
             };
-            match self.class_of(&process, previous, now) {
-                Some(ProcessClass::SuspectedSince { .. }) if is_first => {
-                    classes.insert(key, ProcessClass::NonTask);
-                }
-                Some(class) => {
-                    classes.insert(key, class);
-                }
-                None => {}
+            if let Some(class) = self.class_of(&process, previous, now) {
+                classes.insert(key, class);
             }
             candidates.push(process);
         }
-        if is_complete {
-            let classes = Arc::new(classes);
-            *self.known.lock() = Some(LastScan { time: now, classes });
-        }
+        let known = &mut self.known.lock().classes;
+        known.split_off(&range.start);
+        known.extend(classes);
         candidates
     }
 
@@ -266,19 +289,33 @@ impl OrphanScanner {
         previous: Option<ProcessClass>,
         now: Instant,
     ) -> Option<ProcessClass> {
-        let owned = process.number.filter(|number| self.owner.owns(*number));
-        if let Some(number) = owned {
-            // Only a process of the command can be in its session, whatever number it has set itself.
-            let session = CommandState::Running(process.stat.session);
-            return (CommandMark::state(number) == session).then_some(ProcessClass::Member(number));
+        let is_owned = process.number.is_some_and(|number| self.owner.owns(number));
+        let variable = process.variable.value();
+        if is_owned || variable.is_some_and(|value| self.owner.owns_variable(value)) {
+            return None;
         }
-        match &process.variable {
-            TaskVariable::Value(_) => None,
-            _ if process.stat.is_kernel_thread => Some(ProcessClass::NonTask),
-            TaskVariable::Missing => Some(ProcessClass::after_scan(previous, now, true)),
-            TaskVariable::Unreadable => Some(ProcessClass::after_scan(previous, now, false)),
+        if process.stat.is_kernel_thread {
+            return Some(ProcessClass::NonTask);
         }
+        let environment = process.stat.environment;
+        Some(ProcessClass::after_scan(previous, now, environment))
     }
+}
+
+/// Lists the processes that started after a command, whose first process is not reaped yet; `cycle` precedes its start.
+/// `None` if the kernel may have started over with the pids in the meantime, or does not show whether it has.
+fn later_processes(
+    cycle: Option<PidCycle>,
+    leader: i32,
+    last_pid: impl Fn() -> Option<LastPid>,
+) -> Option<Vec<ProcessKey>> {
+    let in_cycle = || last_pid().filter(|last| Some(last.cycle) == cycle);
+    if in_cycle()?.pid == leader {
+        return Some(Vec::new());
+    }
+    let keys = proc::process_keys_since(leader)?;
+    // Observed after the list, so that the cycle also covers its time.
+    in_cycle().map(|_| keys)
 }
 
 /// Kills the processes of dead workers. Returns their number.
@@ -298,8 +335,21 @@ pub(crate) fn kill_leftovers(live: &LiveWorkers) -> KilledOrphans {
     };
     search.run(|| {
         let own = own_pid();
-        let keys = proc::process_keys().filter(|key| key.pid != own);
-        keys.filter_map(|key| OrphanCandidate::read(proc::stat(key.pid)?, true))
+        let mut pids: Vec<_> = proc::process_keys().map(|key| key.pid).collect();
+        pids.retain(|pid| *pid != own);
+        let has_mark = |pid: &i32| {
+            let number = proc::file_lock_limit(*pid);
+            number.is_some_and(|number| live.is_dead_number(number))
+                || proc::environment_variable(*pid, TASK_VARIABLE)
+                    .is_ok_and(|value| value.is_some_and(|value| live.is_dead(&value)))
+        };
+        // Usually there are none, and the parents and sessions of all processes need not be read.
+        if !pids.iter().any(has_mark) {
+            return Vec::new();
+        }
+        let stats = pids.into_iter().filter_map(proc::stat);
+        stats
+            .filter_map(|stat| OrphanCandidate::read(stat, true))
             .collect()
     })
 }

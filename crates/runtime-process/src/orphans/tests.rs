@@ -1,13 +1,17 @@
 //! Tests with processes that have marks.
 
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Signal, kill_process_group};
 
 use super::*;
-use crate::marks::TASK_VARIABLE;
+use crate::orphan_search::TaskVariable;
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod lists;
 
 /// Held by tests that leave unmarked children: the scanners of other tests take them for hidden orphans.
 static HIDDEN_CHILDREN: Mutex<()> = Mutex::new(());
@@ -20,24 +24,41 @@ fn scanner(process_folder: &Path) -> OrphanScanner {
 #[test]
 fn non_task_is_confirmed_by_second_late_scan() {
     let start = Instant::now();
-    let first = ProcessClass::after_scan(None, start, true);
-    let soon = ProcessClass::after_scan(Some(first), start + CONFIRM_AFTER / 2, true);
+    let first = ProcessClass::after_scan(None, start, 7);
+    let soon = ProcessClass::after_scan(Some(first), start + CONFIRM_AFTER / 2, 7);
     assert!(matches!(soon, ProcessClass::SuspectedSince { first, .. } if first == start));
-    let later = ProcessClass::after_scan(Some(soon), start + CONFIRM_AFTER, true);
+    let later = ProcessClass::after_scan(Some(soon), start + CONFIRM_AFTER, 7);
     assert!(matches!(later, ProcessClass::NonTask));
 }
 
 #[test]
-fn unreadable_variables_are_tried_twice() {
+fn variables_are_read_per_program_and_once_more() {
     let start = Instant::now();
-    assert!(ProcessClass::tries_variables(None, start));
-    let unreadable = ProcessClass::after_scan(None, start, false);
+    assert!(ProcessClass::tries_variables(None, start, 7));
+    let first = ProcessClass::after_scan(None, start, 7);
     let soon = start + CONFIRM_AFTER / 2;
-    assert!(!ProcessClass::tries_variables(Some(unreadable), soon));
+    assert!(!ProcessClass::tries_variables(Some(first), soon, 7));
+    assert!(ProcessClass::tries_variables(Some(first), soon, 8));
+    let executed = ProcessClass::after_scan(Some(first), soon, 8);
+    assert!(!ProcessClass::tries_variables(Some(executed), soon, 8));
     let later = start + CONFIRM_AFTER;
-    assert!(ProcessClass::tries_variables(Some(unreadable), later));
-    let confirmed = ProcessClass::after_scan(Some(unreadable), later, false);
+    assert!(ProcessClass::tries_variables(Some(executed), later, 8));
+    let confirmed = ProcessClass::after_scan(Some(executed), later, 8);
     assert!(matches!(confirmed, ProcessClass::NonTask));
+}
+
+#[test]
+fn executed_program_has_another_environment() -> io::Result<()> {
+    let mut child = Command::new("sh");
+    let child = child.args(["-c", "read go; exec sleep 600"]);
+    let mut child = KillOnDrop(child.stdin(Stdio::piped()).spawn()?);
+    let pid = child.0.id().cast_signed();
+    let environment = || proc::stat(pid).map_or(0, |stat| stat.environment);
+    wait_until(|| environment() != 0);
+    let before = environment();
+    child.0.stdin.take().expect("a pipe").write_all(b"go\n")?;
+    wait_until(|| environment() != before && environment() != 0);
+    Ok(())
 }
 
 #[test]
@@ -68,15 +89,14 @@ fn members_of_running_commands_are_skipped() -> io::Result<()> {
     let pid = child().expect("it was found").pid;
     let group = Pid::from_raw(leader_pid).expect("not 0");
     other.started(group);
-    let is_read = |number| {
-        let found = scanner.scan(Some(number), None);
+    let is_read = |mark: &CommandMark| {
+        let found = scanner.scan(mark, raw(no_leader()));
         found.iter().any(|process| process.stat.pid == pid)
     };
-    assert!(is_read(own.number), "it is new");
-    assert!(!is_read(own.number), "its command runs");
-    assert!(is_read(other.number), "it belongs to this command");
+    assert!(!is_read(&own), "its command runs");
+    assert!(is_read(&other), "it belongs to this command");
     drop(other);
-    assert!(is_read(own.number), "its command has ended");
+    assert!(is_read(&own), "its command has ended");
     Ok(kill_process_group(group, Signal::KILL)?)
 }
 
@@ -91,49 +111,14 @@ fn number_of_another_command_does_not_hide() -> io::Result<()> {
     wait_until(|| proc::stat(pid).is_some_and(|stat| stat.session == pid));
     other.started(no_leader());
     for _ in 0..2 {
-        scanner.scan(Some(other.number), None);
+        scanner.scan(&other, raw(no_leader()));
     }
     // It is in the session of a command, and has set the number of another one.
     let leader = Pid::from_raw(pid).expect("not 0");
-    let mut search = scanner.scan(Some(own.number), None);
+    let mut search = scanner.scan(&own, raw(no_leader()));
     search.retain(|process| process.stat.session == raw(leader));
     assert_eq!(search.len(), 1, "it is found by its session");
     hidden.0.kill()
-}
-
-#[test]
-fn first_scan_confirms_all_non_tasks() -> io::Result<()> {
-    let folder = tempfile::tempdir()?;
-    // No other process may be visible in a container.
-    let _sleeper = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
-    let scanner = scanner(folder.path());
-    let known = scanner.known.lock().clone().expect("a scan was made");
-    let is_confirmed = |class: &ProcessClass| matches!(class, ProcessClass::NonTask);
-    assert!(!known.classes.is_empty() && known.classes.values().all(is_confirmed));
-    Ok(())
-}
-
-#[test]
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-fn scan_since_leader_finds_later_processes() -> io::Result<()> {
-    let _alone = HIDDEN_CHILDREN.lock();
-    let folder = tempfile::tempdir()?;
-    let scanner = scanner(folder.path());
-    let mark = CommandMark::new(scanner.owner(), folder.path());
-    let earlier = KillOnDrop(Command::new("sleep").arg("600").spawn()?);
-    let leader = start(mark.number, &["sleep", "600"])?;
-    let later = start(mark.number, &["env", "-i", "setsid", "sleep", "600"])?;
-    let [earlier, first, later] = [&earlier, &leader, &later].map(|it| it.0.id().cast_signed());
-    let pids = |since| {
-        let found = scanner.scan(Some(mark.number), since);
-        found.iter().map(|it| it.stat.pid).collect::<Vec<_>>()
-    };
-    let (all, some) = (pids(None), pids(Some(first)));
-    assert!(all.contains(&earlier) && all.contains(&later), "{all:?}");
-    assert!(some.contains(&later), "{some:?}");
-    // All are listed if pids have started over.
-    assert!(!some.contains(&earlier) || first < earlier, "{some:?}");
-    Ok(())
 }
 
 #[test]
@@ -150,7 +135,7 @@ fn only_the_commands_processes_are_killed() -> io::Result<()> {
         .spawn()?;
     let mut sleeper = KillOnDrop(sleeper);
     let is_found = || {
-        let found = scanner.scan(None, None);
+        let found = scanner.scan(&other, raw(no_leader()));
         let variable = mark.variable.as_encoded_bytes();
         found
             .iter()
@@ -322,6 +307,7 @@ fn session_of_others_is_spared() {
             session: 0,
             cpu_ticks: 0,
             resident_memory: 0,
+            environment: 0,
             is_kernel_thread: false,
         },
         number,

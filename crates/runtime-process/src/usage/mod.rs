@@ -227,21 +227,14 @@ impl Shared {
         let shared = Arc::clone(self);
         let pass = spawn_blocking(move || {
             let start = Instant::now();
-            let is_first = shared.sample();
-            // Only the first pass reads all processes.
-            if is_first {
-                Duration::ZERO
-            } else {
-                start.elapsed()
-            }
+            shared.sample();
+            start.elapsed()
         });
         pass.await.ok()
     }
 
-    /// Returns whether this is the first pass.
-    fn sample(&self) -> bool {
+    fn sample(&self) {
         let mut others = self.others.lock();
-        let is_first = others.is_empty();
         let mut members = BTreeMap::<i32, Vec<Sample>>::new();
         for session in self.state.lock().sessions.keys() {
             members.insert(*session, Vec::new());
@@ -253,14 +246,16 @@ impl Shared {
                 still_others.insert(key);
                 continue;
             }
-            let Some(stat) = proc::stat(key.pid) else {
+            let Some(session) = proc::session(key.pid) else {
                 continue;
             };
-            if let Some(members) = members.get_mut(&stat.session) {
+            let Some(members) = members.get_mut(&session) else {
+                still_others.insert(key);
+                continue;
+            };
+            if let Some(stat) = proc::stat(key.pid) {
                 let disk = proc::disk_io(key.pid);
                 members.push(Sample { stat, disk });
-            } else {
-                still_others.insert(key);
             }
         }
         *others = still_others;
@@ -270,7 +265,6 @@ impl Shared {
                 samples.update(members);
             }
         }
-        is_first
     }
 }
 
