@@ -148,6 +148,7 @@ pub(crate) struct CommandMark {
 impl CommandMark {
     /// Creates the marks of a command in the folder of its task.
     pub(crate) fn new(owner: &OwningWorker, task_folder: &Path) -> Self {
+        let cycle = pid_cycle::observe().map(|last| last.cycle);
         let mut commands = COMMANDS.lock();
         let first = owner.prefix() << SERIAL_BITS;
         let count = 1 << SERIAL_BITS;
@@ -161,7 +162,7 @@ impl CommandMark {
         Self {
             variable: owner.variable(task_folder),
             number,
-            cycle: pid_cycle::observe().map(|last| last.cycle),
+            cycle,
             is_searched: AtomicBool::new(false),
         }
     }
@@ -323,14 +324,37 @@ mod tests {
         let mark = CommandMark::new(&a, &folders[0].join("task-1"));
         assert_eq!(mark.number >> 62, KIND, "{:x}", mark.number);
         assert!(a.owns(mark.number) && !b.owns(mark.number) && !elsewhere.owns(mark.number));
+        let owns = |owner: &OwningWorker| owner.owns_variable(mark.variable.as_encoded_bytes());
+        assert!(owns(&a) && !owns(&b) && !owns(&elsewhere));
         let next = CommandMark::new(&a, &folders[0].join("task-1"));
         assert_ne!(mark.number, next.number);
         assert_eq!(CommandMark::state(mark.number), CommandState::Starting);
         mark.started(Pid::from_raw(7).expect("not 0"));
         assert_eq!(CommandMark::state(mark.number), CommandState::Running(7));
+        assert_eq!(CommandMark::of_leader(7), Some(mark.number));
         let number = mark.number;
         drop(mark);
         assert_eq!(CommandMark::state(number), CommandState::Unknown);
+        assert_eq!(CommandMark::of_leader(7), None);
+        Ok(())
+    }
+
+    #[test]
+    fn only_commands_without_search_are_left() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let owner = OwningWorker::of(root.path())?;
+        let unsearched = || CommandMark::take_unsearched(&owner);
+        let new = || CommandMark::new(&owner, root.path());
+        let (not_started, searched, dropped) = (new(), new(), new());
+        for mark in [&searched, &dropped] {
+            mark.started(Pid::from_raw(i32::MAX).expect("not 0"));
+        }
+        searched.searched();
+        drop((not_started, searched));
+        assert!(!unsearched(), "one runs");
+        drop(dropped);
+        assert!(CommandMark::any_left(&owner));
+        assert!(unsearched() && !unsearched(), "each counts once");
         Ok(())
     }
 

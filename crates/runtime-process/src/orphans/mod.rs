@@ -29,13 +29,16 @@ use crate::proc::{self, ProcessKey};
 /// therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// The minimum time between two lists of all processes, while lists of later ones suffice for each search. They also find
-/// processes that an earlier search did not end in time, or that have chosen their pids.
+/// The minimum time between two lists of all processes if lists of later ones suffice for each search. They find processes
+/// that an earlier search did not end in time, and those that have chosen their pids.
 const MIN_COMPLETE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The minimum ratio of this interval to the duration of such a list: for any number of processes, they take at most half
-/// a percent of a core.
-const MIN_COMPLETE_RATIO: u32 = 200;
+/// The maximum of this time.
+const MAX_COMPLETE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The ratio of this time to the duration of such a list: the lists take at most half a percent of a core, even with tens
+/// of thousands of processes.
+const COMPLETE_INTERVAL_RATIO: u32 = 200;
 
 /// Turns this process into the parent of orphans among its descendants (Linux: child subreaper).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
@@ -202,7 +205,7 @@ impl OrphanScanner {
 
     /// Returns all processes that may belong to a command or to an ended one, with their marks.
     ///
-    /// Only the processes that started after the first process of the command are usually listed, since all others of the
+    /// Usually, only the processes that started after the first process of the command are listed, since all others of the
     /// command did. The end of a task therefore costs no more on a machine with many processes.
     fn scan(&self, mark: &CommandMark, leader: i32) -> Vec<OrphanCandidate> {
         let start = Instant::now();
@@ -212,7 +215,8 @@ impl OrphanScanner {
             return self.read(later, leader, mark.number);
         }
         let candidates = self.read(proc::process_keys().collect(), 0, mark.number);
-        let interval = (start.elapsed() * MIN_COMPLETE_RATIO).max(MIN_COMPLETE_INTERVAL);
+        let interval = start.elapsed() * COMPLETE_INTERVAL_RATIO;
+        let interval = interval.clamp(MIN_COMPLETE_INTERVAL, MAX_COMPLETE_INTERVAL);
         self.known.lock().next_complete = start + interval;
         candidates
     }
@@ -238,20 +242,19 @@ impl OrphanScanner {
         let range = ProcessKey::lowest_of(first)..;
         // The lock is not held during the scan, which may take long. If two scans overlap, the classifications of
         // the one that ends first are lost, and later scans repeat them.
-        let copy_of_range = |known: &KnownProcesses| {
+        let before: BTreeMap<_, _> = {
+            let known = self.known.lock();
             let classes = known.classes.range(range.clone());
-            classes
-                .map(|(key, class)| (*key, *class))
-                .collect::<BTreeMap<_, _>>()
+            classes.map(|(key, class)| (*key, *class)).collect()
         };
-        let before = copy_of_range(&self.known.lock());
         // An orphan may have been confirmed while its parent lived, and is now hidden.
         let children = self.own_limit.map(|_| own_children()).unwrap_or_default();
         let children = BTreeSet::from_iter(children);
         let (mut classes, mut candidates) = (BTreeMap::new(), Vec::new());
+        let own = own_pid();
         for key in keys {
             // A leader belongs to its command, and has no children once it has ended.
-            if key.pid == own_pid() || CommandMark::of_leader(key.pid).is_some() {
+            if key.pid == own || CommandMark::of_leader(key.pid).is_some() {
                 continue;
             }
             let previous = before.get(&key).copied();
