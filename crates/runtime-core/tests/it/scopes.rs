@@ -26,6 +26,27 @@ proptest! {
         prop_assert_eq!(ScopeSet::new(&have).satisfies(&want), some_satisfies(&have, &want));
     }
 
+    // Small sets are scanned, large ones are searched.
+    #[test]
+    fn long_scopes_match_the_reference_rule(
+        ends in prop::collection::vec("[ab:]{0,9}\\*?", 1..100),
+        chosen in any::<prop::sample::Index>(),
+        more in "[ab*]?",
+    ) {
+        let have: Vec<_> = ends.iter().map(|end| format!("queue:scheduler-id:{end}")).collect();
+        let want = format!("{}{more}", chosen.get(&have));
+        prop_assert_eq!(ScopeSet::new(&have).satisfies(&want), some_satisfies(&have, &want));
+    }
+
+    #[test]
+    fn scopes_with_one_other_byte_differ(scope in "[a-z:]{1,60}", at in any::<prop::sample::Index>()) {
+        let mut other = scope.clone();
+        let at = at.index(scope.len());
+        other.replace_range(at..=at, "X");
+        prop_assert!(ScopeSet::new([&scope]).satisfies(&scope));
+        prop_assert!(!ScopeSet::new([&scope]).satisfies(&other));
+    }
+
     #[test]
     fn intersection_is_exact(
         left in scopes(),
