@@ -115,9 +115,10 @@ fn peer_hit(cache: &quick_cache::sync::Cache<u64, Arc<Item>>, count: u64, hits: 
 fn hits(bench: &mut Bench, runtime: &Runtime) {
     // Short rounds, most of which are not interrupted by other processes.
     let (hits, rounds) = (20_000, bench.pick(201, 101));
-    let one = filled(runtime, 1);
+    // Filled by the first round, and not at all if other cases are selected.
+    let one = LazyCell::new(|| filled(runtime, 1));
     for count in [1000, 100_000] {
-        let many = filled(runtime, count);
+        let many = LazyCell::new(|| filled(runtime, count));
         bench
             .case(
                 &format!("hit among {count} entries, 64 of them in use"),
@@ -129,9 +130,12 @@ fn hits(bench: &mut Bench, runtime: &Runtime) {
             .ours(|| hit(runtime, &many, hot_keys(count, hits), hits));
     }
     for count in [1, 1000, 10_000, 100_000] {
-        let ours = filled(runtime, count);
-        let peer = quick_cache::sync::Cache::new(2 * count as usize);
-        (0..count).for_each(|key| peer.insert(key, Arc::new(Item(key))));
+        let ours = LazyCell::new(|| filled(runtime, count));
+        let peer = LazyCell::new(|| {
+            let peer = quick_cache::sync::Cache::new(2 * count as usize);
+            (0..count).for_each(|key| peer.insert(key, Arc::new(Item(key))));
+            peer
+        });
         bench
             .case(&format!("hit among {count} entries, each in turn"), "ns")
             .bar(AtMost(2.0))
@@ -168,7 +172,7 @@ fn throughput(runtime: &Runtime, cache: &Items, tasks: u64, hits: u64) -> f64 {
 
 fn many_tasks(bench: &mut Bench, runtime: &Runtime) {
     let (hits, rounds) = (200_000, bench.pick(51, 25));
-    let cache = filled(runtime, 1000);
+    let cache = LazyCell::new(|| filled(runtime, 1000));
     bench
         .case("hits of 64 tasks", "hits/s")
         .bar(AtLeast(1.0))
@@ -237,9 +241,9 @@ fn purge_one(bench: &mut Bench, runtime: &Runtime) {
             }
         }) / f64::from(purges)
     };
-    let one = filled(runtime, 1);
+    let one = LazyCell::new(|| filled(runtime, 1));
     for count in [1000, 100_000] {
-        let many = filled(runtime, count);
+        let many = LazyCell::new(|| filled(runtime, count));
         bench
             .case(&format!("purge of a key among {count} entries"), "µs")
             .bar(AtMost(2.0))
