@@ -1,7 +1,9 @@
 //! The cache of keyed resources.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use runtime_gc::ResourceTracker;
@@ -67,11 +69,14 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves the construction to the other waiters. Dropping the last one cancels it.
-    pub async fn require(&self, key: &K) -> Result<Handle<K, R>, RequireError> {
-        // A hit does not need the large future of a construction.
-        match self.map.hit(key) {
-            Some(handle) => Ok(handle),
-            None => self.require_with_progress(key, |_| {}).await,
+    pub fn require<'a>(
+        &'a self,
+        key: &'a K,
+    ) -> impl Future<Output = Result<Handle<K, R>, RequireError>> + Send + 'a {
+        Require {
+            cache: self,
+            key,
+            construction: None,
         }
     }
 
@@ -186,6 +191,46 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The future of [`Cache::require`].
+///
+/// Not an `async fn`: its code would be too large to be inlined, and a hit would spend an eighth of its time on copies of its
+/// result. The construction is boxed, so that the future is small.
+struct Require<'a, K: CacheKey, R: Resource> {
+    cache: &'a Cache<K, R>,
+    key: &'a K,
+    construction: Option<RequireFuture<'a, K, R>>,
+}
+
+type RequireFuture<'a, K, R> =
+    Pin<Box<dyn Future<Output = Result<Handle<K, R>, RequireError>> + Send + 'a>>;
+
+impl<K: CacheKey, R: Resource> Future for Require<'_, K, R> {
+    type Output = Result<Handle<K, R>, RequireError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.construction.is_none()
+            && let Some(handle) = self.cache.map.hit(self.key)
+        {
+            return Poll::Ready(Ok(handle));
+        }
+        self.poll_construction(cx)
+    }
+}
+
+impl<K: CacheKey, R: Resource> Require<'_, K, R> {
+    #[cold]
+    fn poll_construction(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Handle<K, R>, RequireError>> {
+        let (cache, key) = (self.cache, self.key);
+        let construct = || Box::pin(cache.require_with_progress(key, |_| {})) as _;
+        let construction = self.construction.get_or_insert_with(construct);
+        construction.as_mut().poll(cx)
     }
 }
 

@@ -35,23 +35,24 @@ pub(crate) enum MapLookup<K: CacheKey, R: Resource> {
 
 impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     /// Returns the resource of a key if it is ready, without the cost of a construction's channels.
+    #[inline]
     pub(crate) fn hit(&self, key: &K) -> Option<Handle<K, R>> {
-        let hash = self.hash(key);
-        let shard = self.shard(hash);
-        let mut found = None;
-        // In an exclusive cache, a key may have several slots. The search ends at the first that is free.
-        shard.find(hash, |slot| {
-            found = (slot.key == *key).then(|| self.acquire(slot)).flatten();
-            found.is_some()
-        });
-        drop(shard);
+        let handle = self.hit_handle(self.acquire_ready(key)?);
         // The check may look at the disk, and runs after the lock is released.
-        let handle = found?;
         if handle.is_intact() {
             return Some(handle);
         }
         handle.poison();
         None
+    }
+
+    /// Returns the guard alone, which fits into a register: a `Handle` would be returned in memory.
+    fn acquire_ready(&self, key: &K) -> Option<InUse<Entry<K, R>>> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        // In an exclusive cache, a key may have several slots. The search ends at the first that is free.
+        slots.find_map(|slot| self.acquire(slot))
     }
 
     /// Returns the resource of a key or its construction from `source`, or adds a construction for the caller to run.
@@ -95,8 +96,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         let mut shard = self.shard(hash);
         let slots = || shard.iter_hash(hash).filter(|slot| slot.key == *key);
         // A resource that is ready before a construction: another source may have been faster.
-        if let Some(handle) = slots().find_map(|slot| self.acquire(slot)) {
-            return MapLookup::Hit(handle);
+        if let Some(guard) = slots().find_map(|slot| self.acquire(slot)) {
+            return MapLookup::Hit(self.hit_handle(guard));
         }
         if let Some(waiter) = slots().find_map(|slot| self.join(slot, source)) {
             return MapLookup::Joined(waiter);
@@ -137,13 +138,16 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     /// Acquires the entry of a slot, if it is ready and available.
-    fn acquire(&self, slot: &Slot<K, R>) -> Option<Handle<K, R>> {
-        let guard = match (&slot.state, self.sharing) {
+    fn acquire(&self, slot: &Slot<K, R>) -> Option<InUse<Entry<K, R>>> {
+        match (&slot.state, self.sharing) {
             (SlotState::Constructing(_), _) => None,
             (SlotState::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
             (SlotState::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
-        };
-        guard.map(|guard| Handle::new(guard, self.sharing, LookupOutcome::Hit))
+        }
+    }
+
+    fn hit_handle(&self, guard: InUse<Entry<K, R>>) -> Handle<K, R> {
+        Handle::new(guard, self.sharing, LookupOutcome::Hit)
     }
 }
 

@@ -121,6 +121,7 @@ impl DisposableResource {
     }
 
     /// Sets the time of last use. Called by one thread at a time, to which the previous value is visible.
+    #[inline]
     fn touch(&self) {
         let now = MonotonicNanos::now_coarse();
         // The coarse clock lags behind the precise one, and the LRU order relies on times that only grow.
@@ -131,6 +132,7 @@ impl DisposableResource {
         }
     }
 
+    #[inline]
     pub(crate) fn last_used(&self) -> MonotonicNanos {
         MonotonicNanos(self.last_used.load(Ordering::Relaxed))
     }

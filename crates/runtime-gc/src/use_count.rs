@@ -145,6 +145,7 @@ impl UseCount {
     }
 
     /// Release publishes the writes of a user to the claim that finds the resource idle, which acquires them.
+    #[inline]
     fn swap(&self, word: u64, next: u64) -> Result<u64, u64> {
         self.0
             .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
