@@ -1,6 +1,7 @@
 //! Reports incidents to Sentry.
 
 mod dsn;
+mod endpoint;
 mod envelope;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use runtime_http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderV
 use serde::{Deserialize, Serialize};
 
 pub use self::dsn::{Dsn, DsnSource};
+use self::endpoint::Endpoint;
 use self::envelope::envelope;
 use crate::failure_log::FailureLog;
 use crate::incidents::{Delivery, Incident, IncidentQueue, IncidentTransport};
-use crate::push::{PushClient, PushFailure, PushFailureKind, StartPushError, USER_AGENT};
+use crate::push::{PushClient, PushFailure, PushFailureKind, StartPushError};
 
 /// A DSN is renewed when it expires within this time.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(10);
@@ -105,15 +107,15 @@ struct SentryTransport {
 }
 
 struct ParsedDsn {
-    dsn: sentry_core::types::Dsn,
+    endpoint: Endpoint,
     expires: Option<Timestamp>,
 }
 
 impl ParsedDsn {
     fn parse(dsn: &Secret, expires: Option<Timestamp>) -> Result<Self, StartPushError> {
-        let dsn = dsn.expose().parse();
-        let dsn = dsn.map_err(|_| StartPushError::Address { what: "Sentry DSN" })?;
-        Ok(Self { dsn, expires })
+        let endpoint = Endpoint::parse(dsn);
+        let endpoint = endpoint.ok_or(StartPushError::Address { what: "Sentry DSN" })?;
+        Ok(Self { endpoint, expires })
     }
 
     fn is_valid_at(&self, time: Timestamp) -> bool {
@@ -158,16 +160,12 @@ impl IncidentTransport for SentryTransport {
 impl SentryTransport {
     /// Returns the URL and the headers of a request, with a DSN that is still valid for a while.
     async fn request_parts(&mut self) -> Result<(Url, HeaderMap), BoxError> {
-        let ParsedDsn { dsn, .. } = self.current_dsn().await?;
-        // The key is sent in a header rather than in the URL, which proxies log.
-        let mut auth = HeaderValue::try_from(dsn.to_auth(Some(USER_AGENT)).to_string())?;
-        auth.set_sensitive(true);
+        let Endpoint { url, auth } = self.current_dsn().await?.endpoint.clone();
         let content_type = HeaderValue::from_static("application/x-sentry-envelope");
         let headers = [
             (HeaderName::from_static("x-sentry-auth"), auth),
             (CONTENT_TYPE, content_type),
         ];
-        let url = Url::parse(dsn.envelope_api_url().as_str())?;
         Ok((url, headers.into_iter().collect()))
     }
 
