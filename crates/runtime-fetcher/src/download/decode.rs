@@ -3,8 +3,6 @@
 use std::io;
 use std::pin::Pin;
 
-#[cfg(feature = "brotli")]
-use async_compression::tokio::bufread::BrotliDecoder;
 #[cfg(feature = "zstd")]
 use async_compression::tokio::bufread::ZstdDecoder;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +11,8 @@ use futures_util::stream::{self, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
+#[cfg(feature = "brotli")]
+use super::brotli_decoder::BrotliDecoder;
 use super::gzip_members::GzipMembers;
 use super::pass_error::PassError;
 use super::resumable_body::ResumableBody;

@@ -1,6 +1,8 @@
 //! Remote references, downloaded with resume, retries, decoding and verification.
 
 mod artifact_location;
+#[cfg(feature = "brotli")]
+mod brotli_decoder;
 mod connection_scaler;
 mod connections;
 mod decode;

@@ -48,17 +48,45 @@ async fn all_zstd_frames_are_decoded() {
 }
 
 #[cfg(feature = "brotli")]
+async fn brotli(bytes: &[u8]) -> Vec<u8> {
+    use tokio::io::AsyncReadExt as _;
+    let mut encoder = async_compression::tokio::bufread::BrotliEncoder::new(bytes);
+    let mut packed = Vec::new();
+    let result = encoder.read_to_end(&mut packed).await;
+    result.expect("memory suffices");
+    packed
+}
+
+#[cfg(feature = "brotli")]
 #[tokio::test]
 async fn brotli_is_decoded() {
-    use tokio::io::AsyncReadExt as _;
     let plain = body(200_000);
-    let mut encoder = async_compression::tokio::bufread::BrotliEncoder::new(&plain[..]);
-    let mut packed = Vec::new();
-    encoder
-        .read_to_end(&mut packed)
-        .await
-        .expect("memory suffices");
-    check("br", packed, plain).await;
+    check("br", brotli(&plain).await, plain).await;
+}
+
+#[cfg(feature = "brotli")]
+#[tokio::test]
+async fn brotli_output_exceeds_input() {
+    // Some 4000 bytes of output for each byte of input, so that one read of the input fills many buffers.
+    let plain = vec![7; 4_000_000];
+    check("br", brotli(&plain).await, plain).await;
+}
+
+#[cfg(feature = "brotli")]
+#[tokio::test]
+async fn invalid_brotli_is_an_error() {
+    let packed = brotli(&body(200_000)).await;
+    let truncated = packed[..packed.len() - 1].to_vec();
+    let mut corrupt = packed;
+    corrupt[..64].fill(0xff);
+    for packed in [truncated, corrupt] {
+        let server =
+            Server::start(move |_| Step::answer("200 OK", &[("Content-Encoding", "br")], &packed));
+        let server = server.await;
+        let error = get(&context(), &server.url("/")).await;
+        let text = error_chain(&error.expect_err("the body is invalid"));
+        assert!(text.contains("body is not valid br"), "{text}");
+    }
 }
 
 #[tokio::test]
