@@ -4,6 +4,7 @@
 //! log, which is also served live. All requests use HTTP to an embedded Taskcluster.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -31,7 +32,7 @@ use tokio::runtime::Runtime;
 
 const QUEUE: &str = "bench/linux";
 
-/// The variable that makes this program a worker without live logs: root URL, client id, token and capacity as JSON.
+/// The variable that makes this program a worker without live logs: root URL, client id, token, capacity and folder as JSON.
 const WORKER_VAR: &str = "RUNTIME_WORKER_BENCH";
 
 fn main() -> ExitCode {
@@ -143,7 +144,7 @@ async fn after_long_log_ms(parts: u32) -> f64 {
     let hooks = Arc::new(hooks.expect("start a server"));
     let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
     let none = TaskIsolation::None;
-    let worker = worker(root_url, credentials, &folder, Some(&hooks), 1, none);
+    let worker = worker(root_url, credentials, folder.path(), Some(&hooks), 1, none);
     let stop = LifeCycleTracker::new();
     let resolved = async {
         let status = taskcluster.wait_until_resolved(&id).await;
@@ -173,15 +174,9 @@ async fn run_tasks(tasks: u32, capacity: usize, isolation: TaskIsolation) -> f64
     let ids = create_tasks(&taskcluster, tasks, &payload);
     let hooks = LocalhostServer::builder().start().await;
     let hooks = Arc::new(hooks.expect("start a server"));
-    let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
-    let worker = worker(
-        root_url,
-        credentials,
-        &folder,
-        Some(&hooks),
-        capacity,
-        isolation,
-    );
+    let (root, credentials) = (taskcluster.root_url(), taskcluster.credentials());
+    let path = folder.path();
+    let worker = worker(root, credentials, path, Some(&hooks), capacity, isolation);
     let stop = LifeCycleTracker::new();
     let start = Instant::now();
     let resolved = async {
@@ -201,15 +196,15 @@ async fn run_tasks(tasks: u32, capacity: usize, isolation: TaskIsolation) -> f64
 fn worker(
     root_url: &str,
     credentials: Credentials,
-    folder: &TempDir,
+    folder: &Path,
     hooks: Option<&Arc<LocalhostServer>>,
     capacity: usize,
     isolation: TaskIsolation,
 ) -> Worker {
-    let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder.path()));
+    let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder));
     let environment = Environment {
         resource_tracker: collector.tracker(),
-        storage: TemporaryStorage::open(folder.path()).expect("open the storage"),
+        storage: TemporaryStorage::open(folder).expect("open the storage"),
         web_hooks: hooks.map_or_else(
             || Arc::new(NoWebHookServer) as _,
             |hooks| Arc::clone(hooks) as _,
@@ -324,12 +319,18 @@ async fn idle(seconds: u32) -> (f64, f64) {
 }
 
 /// A worker in a process of its own. It is killed on drop.
-struct WorkerProcess(Child);
+struct WorkerProcess {
+    child: Child,
+    /// Owned by this process, since the worker is killed and cannot remove it.
+    _folder: TempDir,
+}
 
 impl WorkerProcess {
     fn start(taskcluster: &Taskcluster, capacity: u32) -> Self {
         let credentials = taskcluster.credentials();
+        let folder = tempfile::tempdir().expect("create a folder");
         let role = json!({
+            "folder": folder.path(),
             "root": taskcluster.root_url(),
             "client": credentials.client_id,
             "token": credentials.access_token.expose_secret(),
@@ -338,16 +339,15 @@ impl WorkerProcess {
         let program = std::env::current_exe().expect("the path of this program");
         let mut command = Command::new(program);
         let command = command.env(WORKER_VAR, role.to_string());
-        Self(
-            command
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("start this program"),
-        )
+        let child = command.stdout(Stdio::null()).spawn();
+        Self {
+            child: child.expect("start this program"),
+            _folder: folder,
+        }
     }
 
     fn file(&self, name: &str) -> String {
-        let file = format!("/proc/{}/{name}", self.0.id());
+        let file = format!("/proc/{}/{name}", self.child.id());
         std::fs::read_to_string(file).unwrap_or_default()
     }
 
@@ -373,8 +373,8 @@ impl WorkerProcess {
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // Both fail only if the process has already exited.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -383,13 +383,12 @@ fn worker_process(role: &str) -> ! {
     let role: Value = serde_json::from_str(role).expect("JSON");
     let text = |name: &str| role[name].as_str().expect("text").to_owned();
     Runtime::new().expect("a runtime").block_on(async {
-        let folder = tempfile::tempdir().expect("create a folder");
         let credentials = Credentials::new(text("client"), text("token"));
         let capacity = role["capacity"].as_u64().expect("a number") as usize;
         let worker = worker(
             &text("root"),
             credentials,
-            &folder,
+            Path::new(&text("folder")),
             None,
             capacity,
             TaskIsolation::None,
