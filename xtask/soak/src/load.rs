@@ -8,6 +8,7 @@ use fastrand::Rng;
 use crate::faults;
 use crate::flags::Soak;
 use crate::history::Observation;
+use crate::schedule::Schedule;
 use crate::soak_test::{MAX_CLOCK_OFFSET, SoakTest};
 use crate::tasks;
 use crate::viewers::{self, LIVE_LOG};
@@ -16,85 +17,25 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Seconds between two samples.
 const SAMPLE_INTERVAL: f64 = 5.0;
-/// Mean number of seconds between two faults.
-const FAULT_INTERVAL: f64 = 4.0;
-/// Mean number of seconds between two viewers of logs.
-const VIEWER_INTERVAL: f64 = 2.0;
-/// Mean number of seconds between two kills of workers.
-const WORKER_KILL_INTERVAL: f64 = 45.0;
-/// Mean number of seconds between two kills of the server.
-const SERVER_KILL_INTERVAL: f64 = 90.0;
-/// Mean number of seconds between two steps of the clock.
-const CLOCK_STEP_INTERVAL: f64 = 30.0;
 /// Seconds. A killed program is restarted after a random time up to this one.
 const MAX_DOWNTIME: f64 = 5.0;
-
-/// A repeated event at random times.
-struct Timer {
-    mean: f64,
-    due: f64,
-}
-
-impl Timer {
-    /// Creates a timer that is due at once.
-    fn now(mean: f64) -> Self {
-        Self { mean, due: 0.0 }
-    }
-
-    /// Creates a timer that is first due after the mean time, or never.
-    fn later(mean: f64, is_enabled: bool) -> Self {
-        let due = if is_enabled { mean } else { f64::INFINITY };
-        Self { mean, due }
-    }
-
-    /// Returns whether the event is due, and if so chooses the next time: uniformly distributed around the mean.
-    fn is_due(&mut self, now: f64, rng: &mut Rng) -> bool {
-        let is_due = now >= self.due;
-        if is_due {
-            self.due = now + self.mean * 2.0 * rng.f64();
-        }
-        is_due
-    }
-}
 
 impl SoakTest {
     /// Runs the load and takes samples.
     pub(crate) async fn run_load(
         &mut self,
         flags: &Soak,
+        seed: u64,
         inputs: &[String],
     ) -> Result<Vec<Observation>> {
         let mut observations = Vec::new();
         let mut next_sample = 0.0;
-        let mut task = Timer::now(flags.task_interval());
-        let mut fault = Timer::now(FAULT_INTERVAL);
-        let mut viewer = Timer::now(VIEWER_INTERVAL);
-        let kills_workers = flags.crashes && self.workers.len() > 1;
-        let mut worker_kill = Timer::later(WORKER_KILL_INTERVAL, kills_workers);
-        let mut server_kill = Timer::later(SERVER_KILL_INTERVAL, flags.crashes);
-        let mut clock_step = Timer::later(CLOCK_STEP_INTERVAL, flags.clock_steps);
-        while self.start.elapsed() < flags.duration() {
-            let now = self.start.elapsed().as_secs_f64();
-            if task.is_due(now, &mut self.rng) {
-                let spec = tasks::random_task(&mut self.rng, inputs);
-                self.create(spec).await?;
-            }
-            if fault.is_due(now, &mut self.rng) {
-                let rule = faults::random_fault(&mut self.rng);
-                self.queue.inject(&rule).await?;
-            }
-            if viewer.is_due(now, &mut self.rng) {
-                self.add_viewer().await;
-            }
-            if worker_kill.is_due(now, &mut self.rng) {
-                self.kill_worker().await?;
-            }
-            if server_kill.is_due(now, &mut self.rng) {
-                self.crash_server().await?;
-            }
-            if clock_step.is_due(now, &mut self.rng) {
-                self.step_clock().await?;
-            }
+        let mut schedule = Schedule::new(flags, seed);
+        loop {
+            let elapsed = self.start.elapsed();
+            // Events that are due before the end take place, however late the last tick is.
+            let now = elapsed.min(flags.duration()).as_secs_f64();
+            self.run_events(&mut schedule, now, inputs).await?;
             self.check_workers()?;
             if now >= next_sample {
                 next_sample = now + SAMPLE_INTERVAL;
@@ -102,30 +43,60 @@ impl SoakTest {
             }
             self.cancel_due().await?;
             self.restart_due()?;
+            if elapsed >= flags.duration() {
+                return Ok(observations);
+            }
             tokio::time::sleep(TICK).await;
         }
-        Ok(observations)
+    }
+
+    /// Executes the events that are due.
+    async fn run_events(
+        &mut self,
+        schedule: &mut Schedule,
+        now: f64,
+        inputs: &[String],
+    ) -> Result<()> {
+        while let Some(mut rng) = schedule.tasks.next(now) {
+            self.create(tasks::random_task(&mut rng, inputs)).await?;
+        }
+        while let Some(mut rng) = schedule.faults.next(now) {
+            self.queue.inject(&faults::random_fault(&mut rng)).await?;
+        }
+        while let Some(rng) = schedule.viewers.next(now) {
+            self.add_viewer(rng).await;
+        }
+        while let Some(rng) = schedule.worker_kills.next(now) {
+            self.kill_worker(rng).await?;
+        }
+        while let Some(rng) = schedule.server_kills.next(now) {
+            self.crash_server(rng).await?;
+        }
+        while let Some(rng) = schedule.clock_steps.next(now) {
+            self.step_clock(rng).await?;
+        }
+        Ok(())
     }
 
     /// Starts a viewer of the live log of a random task, if it has a live log.
-    async fn add_viewer(&mut self) {
-        let Some(index) = self.rng.choice(&self.unresolved).copied() else {
+    async fn add_viewer(&mut self, mut rng: Rng) {
+        let Some(index) = rng.choice(&self.unresolved).copied() else {
             return;
         };
         let task_id = &self.tasks[index].0;
         if let Ok(url) = self.queue.artifact_url(task_id, LIVE_LOG).await {
-            self.viewers.push(viewers::spawn(&mut self.rng, url));
+            self.viewers.push(viewers::spawn(&mut rng, url));
             self.events.viewers += 1;
         }
     }
 
     /// Kills a random worker, but not the first.
-    async fn kill_worker(&mut self) -> Result<()> {
-        let index = self.rng.usize(1..self.workers.len());
+    async fn kill_worker(&mut self, mut rng: Rng) -> Result<()> {
+        let index = rng.usize(1..self.workers.len());
         if !self.workers[index].is_killed() {
             self.workers[index].kill().await?;
             self.events.worker_kills += 1;
-            let restart = Instant::now() + self.downtime();
+            let restart = Instant::now() + downtime(&mut rng);
             self.restarts.push((restart, index));
         }
         Ok(())
@@ -140,25 +111,21 @@ impl SoakTest {
     }
 
     /// Kills the server and restarts it, which sets its clock back and removes its faults.
-    async fn crash_server(&mut self) -> Result<()> {
+    async fn crash_server(&mut self, mut rng: Rng) -> Result<()> {
         self.count_faults().await?;
         self.server.kill().await?;
         self.events.server_kills += 1;
-        tokio::time::sleep(self.downtime()).await;
+        tokio::time::sleep(downtime(&mut rng)).await;
         self.server.restart().await?;
         self.events.clock_steps_back += usize::from(self.clock_offset > 0.0);
         self.clock_offset = 0.0;
         Ok(())
     }
 
-    fn downtime(&mut self) -> Duration {
-        Duration::from_secs_f64(self.rng.f64() * MAX_DOWNTIME)
-    }
-
     /// Moves the clock of the server forward: mostly by less than a claim lasts, sometimes by more, so that all expire.
-    async fn step_clock(&mut self) -> Result<()> {
-        let largest = if self.rng.u8(..4) == 0 { 120.0 } else { 20.0 };
-        let seconds = self.rng.f64() * largest;
+    async fn step_clock(&mut self, mut rng: Rng) -> Result<()> {
+        let largest = if rng.u8(..4) == 0 { 120.0 } else { 20.0 };
+        let seconds = rng.f64() * largest;
         // Credentials would be refused that start much later than the time to which the clock is set back.
         if self.clock_offset + seconds <= MAX_CLOCK_OFFSET {
             self.queue.step_clock(seconds).await?;
@@ -187,4 +154,8 @@ impl SoakTest {
         }
         Ok(())
     }
+}
+
+fn downtime(rng: &mut Rng) -> Duration {
+    Duration::from_secs_f64(rng.f64() * MAX_DOWNTIME)
 }

@@ -1,7 +1,7 @@
 //! Runs random tasks with random faults against workers and checks them for leaks.
 //!
 //! `cargo xtask soak` builds the programs and starts this one, which starts a Taskcluster server and workers, and samples
-//! them from outside, through `/proc`. A seed repeats the random choices, but not their timing relative to the workers.
+//! them from outside, through `/proc`. A seed repeats the random events, but not the timing of the workers.
 
 mod assertions;
 mod faults;
@@ -15,6 +15,7 @@ mod process;
 mod queue;
 mod report;
 mod sample;
+mod schedule;
 mod server;
 mod soak_test;
 mod tasks;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use fastrand::Rng;
 use runtime_core::TaskId;
 use tokio::task::JoinHandle;
 
@@ -42,7 +41,6 @@ pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
     });
     let workers = workers.collect::<Result<Vec<_>>>()?;
     let mut test = SoakTest {
-        rng: Rng::with_seed(seed),
         queue: QueueClient::new(&server)?,
         server,
         workers,
@@ -60,7 +58,7 @@ pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
     let inputs = test.create_inputs().await?;
     let before = test.workers[0].sample(0.0)?.context("it runs")?;
     test.start = Instant::now();
-    let observations = test.run_load(flags, &inputs).await?;
+    let observations = test.run_load(flags, seed, &inputs).await?;
     test.end_load().await?;
     let after = test.wait_idle(&before).await?;
     let mut left = test.leftover_processes("the idle workers");
@@ -94,10 +92,10 @@ pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
 }
 
 pub(crate) struct SoakTest {
-    pub(crate) rng: Rng,
+    /// Before the server, so that a failed test ends them first.
+    pub(crate) workers: Vec<Worker>,
     pub(crate) server: Server,
     pub(crate) queue: QueueClient,
-    pub(crate) workers: Vec<Worker>,
     pub(crate) start: Instant,
     /// The created tasks.
     pub(crate) tasks: Vec<(TaskId, TaskSpec)>,
