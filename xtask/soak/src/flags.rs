@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
+
 xflags::xflags! {
     /// Runs random tasks and faults against workers and checks them for leaks.
     cmd soak {
@@ -32,6 +34,28 @@ xflags::xflags! {
 }
 
 impl Soak {
+    /// Refuses options that would have no effect.
+    pub(crate) fn check(&self) -> Result<()> {
+        let of_random_tasks = [
+            ("--minutes", self.minutes.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--workers", self.workers.is_some()),
+            ("--crashes", self.crashes),
+            ("--clock-steps", self.clock_steps),
+        ];
+        let given = of_random_tasks
+            .into_iter()
+            .filter(|(_, is_given)| *is_given);
+        let names: Vec<&str> = given.map(|(name, _)| name).collect();
+        ensure!(
+            self.no_op.is_none() || names.is_empty(),
+            "no-op tasks run without {}; remove that or `--no-op`",
+            names.join(", ")
+        );
+        Ok(())
+    }
+
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs(self.minutes.unwrap_or(3).saturating_mul(60))
     }
@@ -47,5 +71,25 @@ impl Soak {
 
     pub(crate) fn isolation(&self) -> &str {
         self.isolation.as_deref().unwrap_or("none")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(options: &[&str]) -> Result<()> {
+        let required = ["--worker", "w", "--server", "s", "--out", "o"];
+        let args = required.iter().chain(options).map(Into::into).collect();
+        Soak::from_vec(args).expect("known options").check()
+    }
+
+    #[test]
+    fn no_op_refuses_options_of_random_tasks() {
+        let refused = check(&["--no-op", "9", "--seed", "1", "--crashes"]);
+        let error = refused.expect_err("no effect").to_string();
+        assert!(error.contains("--seed, --crashes"), "{error}");
+        check(&["--no-op", "9", "--isolation", "strict"]).expect("tasks have walls");
+        check(&["--seed", "1", "--crashes"]).expect("random tasks");
     }
 }

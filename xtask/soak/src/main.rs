@@ -19,6 +19,7 @@ mod schedule;
 mod server;
 mod soak_test;
 mod tasks;
+mod totals;
 mod viewers;
 mod worker;
 
@@ -52,6 +53,7 @@ fn run(flags: &Soak) -> Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    flags.check()?;
     fs::create_dir_all(&flags.out)
         .with_context(|| format!("cannot create {}", flags.out.display()))?;
     if let Some(tasks) = flags.no_op {

@@ -2,8 +2,7 @@
 //!
 //! Totals are appended to a file, so that the next run continues to count where this one ended.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use plots::{Series, plot_over_time};
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::assertions::{self, idle_leaks};
@@ -20,6 +18,7 @@ use crate::queue::QueueClient;
 use crate::sample::Sample;
 use crate::server::Server;
 use crate::tasks;
+use crate::totals::{self, Subject, Total, TotalsFile, at, cpu_per_task};
 use crate::worker::Worker;
 
 /// Concurrent tasks of the worker.
@@ -35,38 +34,19 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time limit without a completed task.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The CPU time per task may grow by this factor, from the middle third of all tasks to the last.
-const CPU_FACTOR: f64 = 1.25;
 /// Rows of the table.
 const ROWS: u64 = 10;
 
-/// The totals of all runs at one time.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Total {
-    tasks: u64,
-    /// CPU time of the worker in seconds, without its tasks.
-    cpu_time: f64,
-    /// Wall time in seconds.
-    time: f64,
-    memory: f64,
-    descriptors: f64,
-    threads: f64,
-    /// The number of the run, from 1.
-    run: u64,
-}
-
 /// Runs no-op tasks and writes the report of all runs; returns the failed assertions.
 pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
-    let file = flags.out.join("no-op.jsonl");
-    let mut totals = read_totals(&file)?;
-    let base = totals.last().copied().unwrap_or_default();
+    let mut file = TotalsFile::open(&flags.out.join("no-op.jsonl"), Subject::of(flags)?)?;
+    let base = file.totals.last().copied().unwrap_or_default();
     let server = Server::start(&flags.server, &flags.out).await?;
     let mut worker = Worker::start(flags, &server, "worker-1", CAPACITY)?;
     let queue = Arc::new(QueueClient::new(&server)?);
     tokio::time::sleep(START_TIME).await;
     let before = worker.sample(0.0)?.context("the worker runs")?;
     let mut creators = create_tasks(&queue, count, &worker.completed);
-    let mut log = File::options().append(true).create(true).open(&file)?;
     let (start, mut samples) = (Instant::now(), Vec::new());
     let (mut tasks, mut changed) = (0, Instant::now());
     while tasks < count {
@@ -86,7 +66,7 @@ pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
             "no task was completed for a minute"
         );
         samples.push(sample);
-        totals.push(Total {
+        file.add(Total {
             tasks: base.tasks + tasks,
             cpu_time: base.cpu_time + sample.cpu_time,
             time: base.time + at,
@@ -94,9 +74,7 @@ pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
             descriptors: sample.descriptors,
             threads: sample.threads,
             run: base.run + 1,
-        });
-        let total = totals.last().context("just added")?;
-        writeln!(log, "{}", serde_json::to_string(total)?)?;
+        })?;
     }
     let mut failures = wait_idle(&worker, &before).await?;
     let status = worker.stop().await?;
@@ -106,8 +84,8 @@ pub(crate) async fn run(flags: &Soak, count: u64) -> Result<Vec<String>> {
     );
     server.stop().await?;
     failures.extend(memory_failure(&samples));
-    failures.extend(cpu_failure(&totals));
-    write_report(&flags.out, &totals)?;
+    failures.extend(totals::cpu_failure(&file.totals));
+    write_report(&flags.out, &file)?;
     Ok(failures)
 }
 
@@ -137,15 +115,6 @@ fn create_tasks(
     creators
 }
 
-fn read_totals(file: &Path) -> Result<Vec<Total>> {
-    let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        text => text.with_context(|| format!("cannot read {}", file.display()))?,
-    };
-    let totals = text.lines().map(serde_json::from_str);
-    Ok(totals.collect::<Result<_, _>>()?)
-}
-
 /// Waits until the idle worker holds no more than at the start; describes what it still holds after the time limit.
 async fn wait_idle(worker: &Worker, before: &Sample) -> Result<Vec<String>> {
     let start = Instant::now();
@@ -164,40 +133,17 @@ fn memory_failure(samples: &[Sample]) -> Option<String> {
     assertions::growth_failure(&assertions::measure(&assertions::MEMORY, samples))
 }
 
-fn cpu_failure(totals: &[Total]) -> Option<String> {
-    let all = totals.last()?.tasks;
-    let per_task = |from, to| Some(cpu_per_task(at(totals, from)?, at(totals, to)?));
-    let middle = per_task(all / 3, all * 2 / 3)?;
-    let last = per_task(all * 2 / 3, all)?;
-    // Not `>`: a figure that cannot be computed is a failure.
-    let is_within = last <= middle * CPU_FACTOR;
-    (!is_within).then(|| format!("CPU time per task grew from {middle:.2} to {last:.2} ms"))
-}
-
-/// Returns the first totals with at least this number of tasks.
-fn at(totals: &[Total], tasks: u64) -> Option<Total> {
-    totals.iter().find(|it| it.tasks >= tasks).copied()
-}
-
-/// Returns the milliseconds of CPU time per task between two totals.
-fn cpu_per_task(from: Total, to: Total) -> f64 {
-    (to.cpu_time - from.cpu_time) * 1e3 / (to.tasks - from.tasks) as f64
-}
-
-fn write_report(folder: &Path, totals: &[Total]) -> Result<()> {
+fn write_report(folder: &Path, file: &TotalsFile) -> Result<()> {
+    let totals = &file.totals;
     let last = totals.last().context("no tasks")?;
-    let profile = if cfg!(debug_assertions) {
-        "not optimized"
-    } else {
-        "optimized"
-    };
     let mut text = format!(
-        "{} no-op tasks in {} runs of {:.0} minutes in total, {CAPACITY} at a time, {profile}.\n\n\
+        "{} no-op tasks in {} runs of {:.0} minutes in total, {CAPACITY} at a time, {}.\n\n\
          | tasks | CPU time per task, ms | tasks/s | memory, MiB | descriptors | threads |\n\
          | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         last.tasks,
         last.run,
-        last.time / 60.0
+        last.time / 60.0,
+        file.subject
     );
     let mut from = Total::default();
     for row in 1..=ROWS {
@@ -252,24 +198,4 @@ fn cpu_points(totals: &[Total]) -> Vec<(f64, f64)> {
     pairs
         .map(|pair| (pair[1].time, cpu_per_task(pair[0], pair[1]) * 1e3))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growing_cost_fails() {
-        let totals = |cost: fn(u64) -> f64| -> Vec<Total> {
-            let mut total = Total::default();
-            let rows = (1..=30).map(|row| {
-                total.tasks += 100;
-                total.cpu_time += 100.0 * cost(row);
-                total
-            });
-            rows.collect()
-        };
-        assert_eq!(cpu_failure(&totals(|_| 0.002)), None);
-        assert!(cpu_failure(&totals(|row| 0.001 * row as f64)).is_some());
-    }
 }

@@ -10,6 +10,7 @@ use plots::{Series, plot_over_time};
 use crate::assertions::Evaluation;
 use crate::history::{History, Observation, ResolvedCounts, resolution};
 use crate::sample::Sample;
+use crate::totals::PROFILE;
 
 /// Writes the plots and the tables into a folder, and prints the tables.
 pub(crate) fn write(folder: &Path, history: &History, evaluation: &Evaluation) -> Result<()> {
@@ -137,11 +138,6 @@ fn summary(history: &History, evaluation: &Evaluation) -> String {
         .tasks
         .iter()
         .filter(|task| task.log_defect.is_none() && task.expected != "exception/canceled");
-    let profile = if cfg!(debug_assertions) {
-        "not optimized"
-    } else {
-        "optimized"
-    };
     let counts = [
         (history.tasks.len(), "tasks"),
         (
@@ -165,7 +161,7 @@ fn summary(history: &History, evaluation: &Evaluation) -> String {
     ];
     let counts = counts.map(|(count, name)| format!("{count} {name}"));
     format!(
-        "{:.0} minutes, seed {}, workers: {}, isolation: {}. {}. The first worker, {profile}, used {:.1} % of a core. The longest time in which no task was resolved: {:.0} s.",
+        "{:.0} minutes, seed {}, workers: {}, isolation: {}. {}. The first worker, {PROFILE}, used {:.1} % of a core. The longest time in which no task was resolved: {:.0} s.",
         history.duration.as_secs_f64() / 60.0,
         history.seed,
         history.after.len(),
