@@ -32,7 +32,7 @@ pub(crate) const MAX_CLOCK_OFFSET: f64 = 240.0;
 
 /// Runs a soak test.
 pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
-    let cgroups_before = leftovers::abandoned_cgroups();
+    let cgroups_before = leftovers::abandoned_cgroups().await;
     let server = Server::start(&flags.server, &flags.out).await?;
     let count = flags.worker_count();
     let workers = (1..=count).map(|number| {
@@ -65,7 +65,7 @@ pub(crate) async fn run(flags: &Soak, seed: u64) -> Result<History> {
     let failed_exits = test.stop_workers().await?;
     left.extend(test.leftover_processes("the workers that exited"));
     left.extend(test.leftover_files());
-    let cgroups = leftovers::abandoned_cgroups();
+    let cgroups = leftovers::abandoned_cgroups().await;
     let cgroups = cgroups.difference(&cgroups_before);
     left.extend(cgroups.map(|path| format!("control group {}", path.display())));
     let tasks = test.task_records().await?;
@@ -227,14 +227,14 @@ impl SoakTest {
         pids.map(|pid| format!("process {pid} of {of}")).collect()
     }
 
-    /// Returns the mounts and the folders of tasks, after the workers have exited.
+    /// Returns the mounts and the files of tasks, after the workers have exited.
     fn leftover_files(&self) -> Vec<String> {
         let mut left = Vec::new();
         for worker in &self.workers {
             let mounts = leftovers::mounts(worker.folder()).into_iter();
             left.extend(mounts.map(|mount| format!("mount {mount}")));
-            let folders = leftovers::task_folders(&worker.data()).into_iter();
-            left.extend(folders.map(|folder| format!("folder {}", folder.display())));
+            let files = leftovers::leftover_files(&worker.data()).into_iter();
+            left.extend(files.map(|file| format!("file {file}")));
         }
         left
     }
