@@ -24,9 +24,13 @@ mod viewers;
 mod worker;
 
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use tokio::signal::ctrl_c;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::Soak;
 
@@ -49,19 +53,45 @@ fn main() -> ExitCode {
 
 /// Runs the test and writes the report; returns the failed assertions.
 fn run(flags: &Soak) -> Result<Vec<String>> {
+    flags.check()?;
     // One thread is sufficient, and leaves the other cores to the worker.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    flags.check()?;
     fs::create_dir_all(&flags.out)
         .with_context(|| format!("cannot create {}", flags.out.display()))?;
+    runtime.block_on(async {
+        // A signal drops the test, which ends its programs.
+        tokio::select! {
+            failures = test(flags) => failures,
+            signal = stop_signal() => bail!("stopped by {}", signal?),
+        }
+    })
+}
+
+/// Returns the name of the next signal that stops the test.
+async fn stop_signal() -> io::Result<&'static str> {
+    #[cfg(unix)]
+    let terminated = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        terminate.recv().await;
+        Ok("SIGTERM")
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending();
+    tokio::select! {
+        signal = terminated => signal,
+        signal = ctrl_c() => signal.map(|()| "Ctrl-C"),
+    }
+}
+
+async fn test(flags: &Soak) -> Result<Vec<String>> {
     if let Some(tasks) = flags.no_op {
-        return runtime.block_on(no_op::run(flags, tasks));
+        return no_op::run(flags, tasks).await;
     }
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}; repeat with --seed {seed}");
-    let history = runtime.block_on(soak_test::run(flags, seed))?;
+    let history = soak_test::run(flags, seed).await?;
     let evaluation = assertions::evaluate(&history);
     report::write(&flags.out, &history, &evaluation)?;
     Ok(evaluation.failures)

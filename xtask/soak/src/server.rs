@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use runtime_core::Credentials;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::ChildStdout;
 use tokio::time::timeout;
 
 use crate::process::Process;
@@ -27,11 +27,12 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// A server with its state on disk.
 pub(crate) struct Server {
+    /// Before its folder, which is removed after the process has ended.
+    process: Option<Process>,
     program: PathBuf,
     log: PathBuf,
     data: TempDir,
     port: u16,
-    process: Option<Process>,
     pub(crate) root_url: String,
     pub(crate) credentials: Credentials,
 }
@@ -63,7 +64,7 @@ impl Server {
 
     /// Starts the server again after [`kill`](Self::kill). Returns the variables that it exports.
     pub(crate) async fn restart(&mut self) -> Result<BTreeMap<String, String>> {
-        let mut command = Command::new(&self.program);
+        let mut command = Process::command(&self.program);
         command
             .args(["--port", &self.port.to_string()])
             .args(["--claim-timeout", CLAIM_TIMEOUT, "--long-poll", LONG_POLL])

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::ChildStdout;
 use tokio::task::JoinHandle;
 
 use crate::flags::Soak;
@@ -32,6 +32,8 @@ pub(crate) struct WorkerClaims {
 
 /// A worker with its folder. Its process may be killed and started again.
 pub(crate) struct Worker {
+    /// Before its folder, which is removed after the process has ended.
+    running: Option<(Process, JoinHandle<ClaimCounts>)>,
     pub(crate) id: String,
     program: PathBuf,
     log: PathBuf,
@@ -44,7 +46,6 @@ pub(crate) struct Worker {
     /// The exits before the first claim, and their maximum: an outage of the server lasts for a few starts at most.
     early_exits: u32,
     max_early_exits: u32,
-    running: Option<(Process, JoinHandle<ClaimCounts>)>,
     /// The counts of the earlier processes.
     pub(crate) claims: Vec<WorkerClaims>,
 }
@@ -91,7 +92,7 @@ impl Worker {
 
     /// Starts the process again after [`kill`](Self::kill).
     pub(crate) fn restart(&mut self) -> Result<()> {
-        let mut command = Command::new(&self.program);
+        let mut command = Process::command(&self.program);
         command
             .args(["run", "--config"])
             .arg(self.folder.path().join("config.json"));
