@@ -18,7 +18,7 @@ pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
             let seen = '';
             const typed = (text) => socket.send(new Uint8Array([1, ...new TextEncoder().encode(text)]));
             socket.onopen = () => {{
-                socket.send(new Uint8Array([2, 100, 0, 30, 0]));
+                socket.send(new Uint8Array([2, 30, 0, 100, 0]));
                 typed('stty size; echo sum-$((40 + 2)); exit\\r');
             }};
             socket.onmessage = (event) => seen += new TextDecoder().decode(event.data);
@@ -28,7 +28,7 @@ pub(super) fn run(sh: &Shell, page: &mut Page<'_>) -> Result<()> {
     );
     let seen = page.eval(&script)?;
     let seen = seen.as_str().unwrap_or_default();
-    // The close code, the size of the terminal, the output of the command.
+    // The close code, the rows and columns of the terminal, the output of the command.
     for expected in ["1000 ", "30 100", "sum-42"] {
         ensure!(seen.contains(expected), "no {expected:?} in {seen:?}");
     }
