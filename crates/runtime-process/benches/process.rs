@@ -228,6 +228,17 @@ impl Bed {
         ids
     }
 
+    fn create_no_ops(&self, count: u32) -> Vec<String> {
+        (0..count).map(|_| self.create(&["true"])).collect()
+    }
+
+    async fn wait_for(&self, ids: &[String]) {
+        for id in ids {
+            let status = self.taskcluster.wait_until_resolved(id).await;
+            assert_eq!(status.expect("it exists").state_and_reason(), "completed");
+        }
+    }
+
     async fn end(self, idle: Vec<String>) {
         for id in idle {
             self.taskcluster.cancel_task(&id).expect("it exists");
@@ -238,16 +249,16 @@ impl Bed {
     }
 }
 
-/// Returns the CPU time that worker and queue need for a no-op task beside idle tasks, one after the other.
+/// Returns the CPU time that worker and queue need for a no-op task beside idle tasks, one after the other. The start of
+/// the worker, which searches all processes for those of dead workers, is not measured.
 async fn no_op_ms(containment: Containment, tasks: u32, idle: u32) -> f64 {
     let bed = Bed::start(containment, idle as usize + 1).await;
     let idle = bed.start_idle(idle).await;
-    let ids: Vec<_> = (0..tasks).map(|_| bed.create(&["true"])).collect();
+    let first = bed.create_no_ops(1);
+    bed.wait_for(&first).await;
+    let ids = bed.create_no_ops(tasks);
     let before = ticks();
-    for id in &ids {
-        let status = bed.taskcluster.wait_until_resolved(id).await;
-        assert_eq!(status.expect("it exists").state_and_reason(), "completed");
-    }
+    bed.wait_for(&ids).await;
     let ms = (ticks() - before) * 10.0 / f64::from(tasks);
     bed.end(idle).await;
     ms

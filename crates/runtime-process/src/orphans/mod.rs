@@ -29,16 +29,9 @@ use crate::proc::{self, ProcessKey};
 /// therefore miss the mark of a process that is about to execute a task's command.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
-/// The minimum time between two lists of all processes if lists of later ones suffice for each search. They find processes
-/// that an earlier search did not end in time, and those that have chosen their pids.
-const MIN_COMPLETE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The maximum of this time.
-const MAX_COMPLETE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The ratio of this time to the duration of such a list: the lists take at most half a percent of a core, even with tens
-/// of thousands of processes.
-const COMPLETE_INTERVAL_RATIO: u32 = 200;
+/// The time between two lists of all processes, about 1 µs for each, if lists of later ones suffice for each search. They
+/// find processes that an earlier search did not end in time, and those that have chosen their pids.
+const COMPLETE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Turns this process into the parent of orphans among its descendants (Linux: child subreaper).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
@@ -123,7 +116,7 @@ impl OrphanScanner {
         if !CommandMark::any_left(&owner) {
             let others = proc::process_keys().map(|key| (key, ProcessClass::NonTask));
             known.classes = others.collect();
-            known.next_complete += MIN_COMPLETE_INTERVAL;
+            known.next_complete += COMPLETE_INTERVAL;
         }
         Self {
             own_limit: adopts.then(|| proc::file_lock_limit(own_pid())).flatten(),
@@ -208,17 +201,12 @@ impl OrphanScanner {
     /// Usually, only the processes that started after the first process of the command are listed, since all others of the
     /// command did. The end of a task therefore costs no more on a machine with many processes.
     fn scan(&self, mark: &CommandMark, leader: i32) -> Vec<OrphanCandidate> {
-        let start = Instant::now();
-        if !self.is_complete_due(start)
-            && let Some(later) = later_processes(mark.cycle, leader, self.last_pid)
-        {
-            return self.read(later, leader, mark.number);
+        let later = (!self.is_complete_due(Instant::now()))
+            .then(|| later_processes(mark.cycle, leader, self.last_pid));
+        match later.flatten() {
+            Some(later) => self.read(later, leader, mark.number),
+            None => self.read(proc::process_keys().collect(), 0, mark.number),
         }
-        let candidates = self.read(proc::process_keys().collect(), 0, mark.number);
-        let interval = start.elapsed() * COMPLETE_INTERVAL_RATIO;
-        let interval = interval.clamp(MIN_COMPLETE_INTERVAL, MAX_COMPLETE_INTERVAL);
-        self.known.lock().next_complete = start + interval;
-        candidates
     }
 
     /// Returns whether all processes must be listed now. The following scans need not wait for the result.
@@ -227,7 +215,7 @@ impl OrphanScanner {
         let next = &mut self.known.lock().next_complete;
         let is_due = is_unsearched || now >= *next;
         if is_due {
-            *next = now + MIN_COMPLETE_INTERVAL;
+            *next = now + COMPLETE_INTERVAL;
         }
         is_due
     }

@@ -1,3 +1,5 @@
+//! Tests of the parsers, and of reads of real processes.
+
 use super::*;
 
 #[test]
