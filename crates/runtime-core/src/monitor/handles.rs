@@ -5,17 +5,22 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::sharded_sum::ShardedSum;
+
 /// A sum that only grows. Clones share the value.
+///
+/// Occupies about 1.1 KiB: the first 16 threads that count have a part of each counter to themselves, to which they add
+/// without waiting for others. All other threads share one part.
 #[derive(Clone, Default)]
 pub struct Counter(Arc<CounterCell>);
 
 #[derive(Default)]
 struct CounterCell {
     /// The sum of the whole amounts.
-    whole: AtomicU64,
+    whole: ShardedSum,
     /// The sum of the other amounts, as the bits of an `f64`.
     ///
-    /// Separate from `whole`, so that whole amounts stay exact and cost one atomic addition. Nothing is carried over to
+    /// Separate from `whole`, so that whole amounts stay exact and cheap. Nothing is carried over to
     /// `whole`: each part only grows, so a reader that loads both never observes a smaller sum than before. Exporters
     /// would report a smaller sum as a restart of the worker.
     fractional: AtomicU64,
@@ -30,8 +35,7 @@ impl Counter {
 
     /// Adds `n`.
     pub fn add(&self, n: u64) {
-        // Relaxed: the sum is the only shared value, nothing else is published through it.
-        self.0.whole.fetch_add(n, Ordering::Relaxed);
+        self.0.whole.add(n);
     }
 
     /// Adds `n`, which may have a fraction. Ignores amounts that are negative, infinite or NaN.
@@ -47,14 +51,14 @@ impl Counter {
     /// Returns the current sum, rounded down.
     #[must_use]
     pub fn get(&self) -> u64 {
-        let whole = self.0.whole.load(Ordering::Relaxed);
+        let whole = self.0.whole.get();
         whole.saturating_add(self.fractional() as u64)
     }
 
     /// Returns the current sum. Above 2⁵³, it is rounded to a multiple of a power of two; [`get`](Self::get) is not.
     #[must_use]
     pub fn get_f64(&self) -> f64 {
-        self.0.whole.load(Ordering::Relaxed) as f64 + self.fractional()
+        self.0.whole.get() as f64 + self.fractional()
     }
 
     fn fractional(&self) -> f64 {

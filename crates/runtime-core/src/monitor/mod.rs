@@ -12,6 +12,7 @@ mod intern;
 mod metrics;
 mod panic;
 mod record;
+pub(crate) mod sharded_sum;
 mod sink;
 mod tags;
 mod trace;

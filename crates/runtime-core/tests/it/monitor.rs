@@ -1,9 +1,11 @@
 //! Which calls of a monitor reach its sink.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -218,6 +220,60 @@ fn whole_counts_are_exact() {
     monitor.count("bytes", 1 << 53);
     monitor.count("bytes", 1);
     assert_eq!(sink.value("bytes").get(), (1 << 53) + 1);
+}
+
+/// Counts once on each of `threads` threads that run at the same time.
+fn count_on_threads(monitor: &Monitor, threads: usize) {
+    let barrier = Barrier::new(threads);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                monitor.count("events", 1);
+                barrier.wait();
+                monitor.count("events", 1);
+            });
+        }
+    });
+}
+
+#[test]
+fn counts_of_many_threads_are_exact() {
+    let (monitor, sink) = pair(Sink::default());
+    count_on_threads(&monitor, 64);
+    assert_eq!(sink.value("events").get(), 128);
+}
+
+#[test]
+fn counts_of_ended_threads_are_kept() {
+    let (monitor, sink) = pair(Sink::default());
+    for round in 1..=100 {
+        count_on_threads(&monitor, 2);
+        assert_eq!(sink.value("events").get(), 4 * round);
+    }
+}
+
+#[test]
+fn counts_in_thread_destructors_are_kept() {
+    /// Counts when its thread ends.
+    struct CountOnDrop(Monitor);
+    impl Drop for CountOnDrop {
+        fn drop(&mut self) {
+            self.0.count("ended", 1);
+        }
+    }
+    thread_local!(static LAST: RefCell<Option<CountOnDrop>> = const { RefCell::new(None) });
+
+    let (monitor, sink) = pair(Sink::default());
+    let ended = thread::spawn({
+        let monitor = monitor.clone();
+        move || {
+            // Before the first count, so that its destructor runs after the one of the counters.
+            LAST.set(Some(CountOnDrop(monitor.clone())));
+            monitor.count("ended", 1);
+        }
+    });
+    ended.join().expect("no panic");
+    assert_eq!(sink.value("ended").get(), 2);
 }
 
 #[test]
