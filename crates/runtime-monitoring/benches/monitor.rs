@@ -5,10 +5,11 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bench_harness::{AtLeast, AtMost, Bench};
+use bench_harness::{AtLeast, AtMost, Bench, rate};
 use runtime_core::monitor::traced;
 use runtime_core::{Monitor, Timestamp};
 use runtime_mocks::TestTask;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     Bench::main("monitor", |bench| {
         counter(bench);
         names(bench);
+        threads(bench);
         disabled_level(bench);
         info_as_json(bench);
         child(bench);
@@ -86,6 +88,29 @@ fn names(bench: &mut Bench) {
             ns_each(count / number, round) / number as f64
         });
     }
+}
+
+/// Returns the total counts per second of several threads.
+fn counts_of_threads(count: u64, call: impl Fn() + Sync) -> f64 {
+    const THREADS: u64 = 8;
+    let on_each = || (0..count).for_each(|_| call());
+    rate(THREADS * count, || {
+        thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(on_each))));
+    })
+}
+
+fn threads(bench: &mut Bench) {
+    let (count, rounds) = (100_000, bench.pick(51, 21));
+    let monitor = nested(&LoggingMonitor::new().into_monitor());
+    let peer = metrics::Counter::from_arc(Arc::new(AtomicU64::new(0)));
+    bench
+        .case("8 threads on one counter", "counts/s")
+        .bar(AtLeast(1.0))
+        .rounds(rounds)
+        .peer("cached handle of `metrics`", || {
+            counts_of_threads(count, || black_box(&peer).increment(1))
+        })
+        .ours(|| counts_of_threads(count, || black_box(&monitor).count("retries", 1)));
 }
 
 fn disabled_level(bench: &mut Bench) {
