@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::sys::{AtomicBool, AtomicWaker, Mutex, Ordering};
 
@@ -31,11 +31,47 @@ pub(crate) struct ConnectionHandle {
 ///
 /// An upgraded connection can be split, so reader and writer may be different tasks. A single waker would
 /// lose one of them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum WakeSlot {
     Reader,
     Writer,
     Driver,
+}
+
+/// A task that waits for the abort of a connection.
+///
+/// Registering a waker takes two atomic exchanges, and a connection is polled several times per request, nearly always
+/// by the same task.
+#[derive(Debug)]
+pub(crate) struct AbortListener {
+    slot: WakeSlot,
+    registered: Option<Waker>,
+}
+
+impl AbortListener {
+    /// Creates the only listener of a slot.
+    pub(crate) fn new(slot: WakeSlot) -> Self {
+        Self {
+            slot,
+            registered: None,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, connection: &ConnectionHandle, cx: &Context<'_>) -> Poll<()> {
+        // A registered waker stays in its slot until an abort or a shutdown. The latter wakes the task only after it has
+        // set the flag, so the poll that follows sees it and registers the waker again.
+        let is_registered = !connection.is_shutting_down()
+            && (self.registered.as_ref()).is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !is_registered {
+            self.registered = Some(cx.waker().clone());
+            return connection.poll_aborted(self.slot, cx);
+        }
+        if connection.is_aborted() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
 }
 
 impl ConnectionHandle {
@@ -73,7 +109,7 @@ impl ConnectionHandle {
 
     /// Returns whether [`shut_down`](Self::shut_down) was called.
     pub(crate) fn is_shutting_down(&self) -> bool {
-        // Registers no waker: the driver calls `poll_aborted` first, and both flags share its waker.
+        // Registers no waker: the driver polls its `AbortListener` first, and both flags share its waker.
         self.is_shutting_down.load(Ordering::Acquire)
     }
 

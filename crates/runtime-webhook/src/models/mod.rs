@@ -12,7 +12,7 @@ use std::task::Poll;
 use loom::future::block_on;
 use loom::thread;
 
-use crate::connection::{AbortSet, ConnectionHandle, WakeSlot};
+use crate::connection::{AbortListener, AbortSet, ConnectionHandle, WakeSlot};
 
 fn connection() -> Arc<ConnectionHandle> {
     Arc::new(ConnectionHandle::new(0))
@@ -21,7 +21,8 @@ fn connection() -> Arc<ConnectionHandle> {
 /// Waits for the abort in another thread. Loom reports a deadlock if the wake-up is lost.
 fn wait_for_abort(connection: &Arc<ConnectionHandle>, slot: WakeSlot) -> thread::JoinHandle<()> {
     let connection = Arc::clone(connection);
-    thread::spawn(move || block_on(poll_fn(|cx| connection.poll_aborted(slot, cx))))
+    let mut listener = AbortListener::new(slot);
+    thread::spawn(move || block_on(poll_fn(|cx| listener.poll(&connection, cx))))
 }
 
 /// Detects a check of the flag before the registration of the waker, and a wake-up before the flag is set.
@@ -65,6 +66,18 @@ fn shut_down_wakes_the_driver() {
             }
         });
         connection.shut_down();
+        driver.join().unwrap();
+    });
+}
+
+/// Detects a listener that relies on a waker which `shut_down` has taken.
+#[test]
+fn abort_after_shut_down_wakes_the_driver() {
+    loom::model(|| {
+        let connection = connection();
+        let driver = wait_for_abort(&connection, WakeSlot::Driver);
+        connection.shut_down();
+        connection.abort();
         driver.join().unwrap();
     });
 }

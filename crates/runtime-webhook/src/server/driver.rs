@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use super::hook_server::HookServer;
-use crate::connection::{ConnectionHandle, WakeSlot};
+use crate::connection::{AbortListener, ConnectionHandle, WakeSlot};
 
 /// Polls `connection` until it ends or is aborted. Calls `shut_down` when the handle requests a shutdown.
 pub(super) async fn drive<C>(
@@ -17,9 +17,10 @@ pub(super) async fn drive<C>(
     C: Future<Output = hyper::Result<()>>,
 {
     let mut shut_down = Some(shut_down);
+    let mut abort = AbortListener::new(WakeSlot::Driver);
     // Polled by hand instead of `select!`: a graceful shutdown needs access to the connection between polls.
     let result = poll_fn(|cx| {
-        if handle.poll_aborted(WakeSlot::Driver, cx).is_ready() {
+        if abort.poll(handle, cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         if handle.is_shutting_down()

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::ConnectionPermit;
 use super::progress_timeout::ProgressTimeout;
-use crate::connection::{ConnectionHandle, WakeSlot};
+use crate::connection::{AbortListener, ConnectionHandle, WakeSlot};
 
 /// The interim response that hyper sends for `Expect: 100-continue`.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -28,6 +28,8 @@ const READS_PER_POLL: usize = 32;
 pub(super) struct Socket<S> {
     inner: S,
     permit: ConnectionPermit,
+    read_abort: AbortListener,
+    write_abort: AbortListener,
     write_timeout: ProgressTimeout,
     linger_timeout: ProgressTimeout,
     /// Whether [`CONTINUE`] is suppressed; cleared by the first write.
@@ -44,6 +46,8 @@ impl<S> Socket<S> {
         Self {
             inner,
             permit,
+            read_abort: AbortListener::new(WakeSlot::Reader),
+            write_abort: AbortListener::new(WakeSlot::Writer),
             write_timeout: ProgressTimeout::new(write_timeout),
             linger_timeout: ProgressTimeout::new(LINGER_TIMEOUT),
             hides_continue,
@@ -80,7 +84,7 @@ impl<S> Socket<S> {
             self.write_timeout.reset();
             return result;
         }
-        if self.handle().poll_aborted(WakeSlot::Writer, cx).is_ready() {
+        if self.write_abort.poll(&self.permit.handle, cx).is_ready() {
             return Poll::Ready(Err(aborted()));
         }
         let error = self
@@ -129,7 +133,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         if let Poll::Ready(result) = Pin::new(&mut self.inner).poll_read(cx, buf) {
             return Poll::Ready(result);
         }
-        let aborting = self.handle().poll_aborted(WakeSlot::Reader, cx);
+        let socket = &mut *self;
+        let aborting = socket.read_abort.poll(&socket.permit.handle, cx);
         aborting.map(|()| Err(aborted()))
     }
 }
