@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -39,7 +39,27 @@ struct Hooks {
     /// The part of URLs in front of the id, with a trailing slash.
     base_url: String,
     // By hash instead of by id: the comparison of a `HashMap<String, _>` ends at the first difference.
-    by_hash: HashMap<u64, Arc<Hook>>,
+    by_hash: HashMap<u64, Arc<Hook>, BuildHasherDefault<PassHash>>,
+}
+
+/// The hasher of keys that are hashes already.
+#[derive(Debug, Default)]
+struct PassHash(u64);
+
+impl Hasher for PassHash {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl HookRegistry {

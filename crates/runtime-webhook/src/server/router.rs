@@ -70,8 +70,12 @@ fn split(uri: &Uri) -> Option<(&str, Option<Uri>)> {
     let Some(end) = path.find('/') else {
         return Some((path, None));
     };
-    let rest = PathAndQuery::try_from(&path_and_query[1 + end..]).ok()?;
-    Some((&path[..end], Some(Uri::from(rest))))
+    let uri = match &path_and_query[1 + end..] {
+        // The most frequent one, without a copy.
+        "/" => Uri::default(),
+        rest => Uri::from(PathAndQuery::try_from(rest).ok()?),
+    };
+    Some((&path[..end], Some(uri)))
 }
 
 /// Redirects to the URL with a trailing slash, which relative links in a response need.
