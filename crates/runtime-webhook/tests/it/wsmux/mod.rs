@@ -6,3 +6,4 @@ mod lifecycle;
 mod misbehaving_peer;
 mod properties;
 mod support;
+mod websocket;
