@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 /// A decoder of a brotli body. Bytes after the end of the compressed stream are not read.
 ///
-/// `async-compression` would also compile the encoder of `brotli`, which takes longer than all other codecs together.
+/// The decoder of `async-compression` is not used because it depends on brotli's encoder, which takes seconds to compile.
 pub(super) struct BrotliDecoder<R> {
     reader: R,
     /// On the heap, because it takes some 2.5 kB.
