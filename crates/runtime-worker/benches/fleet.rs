@@ -4,6 +4,11 @@
 //! of [`Timing`]. Tokio's clock is paused and the random numbers have a seed, so that all figures but the duration of a
 //! claim repeat.
 
+#[path = "../src/delays.rs"]
+#[expect(dead_code, reason = "the delays of other calls are not measured")]
+#[cfg_attr(test, expect(unused_imports, reason = "there is no test harness"))]
+mod delays;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -37,9 +42,9 @@ fn main() -> ExitCode {
             .rounds(1)
             .bar(AtMost(0.5))
             .peer("jitter of a tenth", || {
-                worst_second(workers, 2, || 0.9 + fastrand::f64() / 5.0)
+                worst_second(workers, 2, delays::jittered)
             })
-            .ours(|| worst_second(workers, 2, worker_jitter));
+            .ours(|| worst_second(workers, 2, delays::spread));
         for (name, seconds) in [
             ("calls in the worst second after 60 s", 60),
             ("calls in the worst second after 300 s", 300),
@@ -49,7 +54,7 @@ fn main() -> ExitCode {
                 .case(name, "% of workers")
                 .rounds(1)
                 .bar(AtMost(25.0))
-                .ours(|| worst_second(workers, seconds, worker_jitter));
+                .ours(|| worst_second(workers, seconds, delays::spread));
         }
         bench
             .case("tasks of a worker, most minus least", "tasks")
@@ -79,19 +84,19 @@ struct Fleet {
     taskcluster: Taskcluster,
     /// Whether the queue answers.
     is_up: watch::Sender<bool>,
-    /// Returns a random factor of the delay after a failed claim.
-    factor: fn() -> f64,
+    /// Randomizes the delay after a failed claim.
+    randomize: fn(Duration) -> Duration,
     start: Instant,
     /// By second.
     calls: RefCell<BTreeMap<u64, u64>>,
 }
 
 impl Fleet {
-    async fn start(factor: fn() -> f64) -> Rc<Self> {
+    async fn start(randomize: fn(Duration) -> Duration) -> Rc<Self> {
         Rc::new(Self {
             taskcluster: Taskcluster::start().await.expect("a free port"),
             is_up: watch::Sender::new(true),
-            factor,
+            randomize,
             start: Instant::now(),
             calls: RefCell::default(),
         })
@@ -105,7 +110,7 @@ impl Fleet {
             sleep(if self.claim(id).await {
                 timing.empty_claim_delay
             } else {
-                scaled(timing.claim_retry_delay, (self.factor)())
+                (self.randomize)(timing.claim_retry_delay)
             })
             .await;
         }
@@ -131,15 +136,10 @@ impl Fleet {
     }
 }
 
-/// Returns the factor of a delay after a failed claim, as in the crate.
-fn worker_jitter() -> f64 {
-    2.0 * fastrand::f64()
-}
-
 /// Returns the most calls in one second after an outage, in percent of the workers.
-fn worst_second(workers: usize, outage_seconds: u64, factor: fn() -> f64) -> f64 {
+fn worst_second(workers: usize, outage_seconds: u64, randomize: fn(Duration) -> Duration) -> f64 {
     simulate(async {
-        let fleet = Fleet::start(factor).await;
+        let fleet = Fleet::start(randomize).await;
         let all = (0..workers).map(|id| {
             let fleet = Rc::clone(&fleet);
             async move { fleet.work(&id.to_string()).await }
