@@ -3,8 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sys::Mutex;
 
 /// Positioned reads and writes of the log's file. A trait, so that tests can inject failures and short
 /// writes.
@@ -21,6 +25,16 @@ pub(super) trait Backing: fmt::Debug + Send + Sync {
     /// Like [`read_at`](Self::read_at), but returns `None` if the read could block on the disk.
     fn try_read_at(&self, _bytes: &mut [u8], _offset: u64) -> Option<io::Result<usize>> {
         None
+    }
+
+    /// Returns whether the file exists. A log without a file stays in memory while it is short.
+    fn exists(&self) -> bool {
+        true
+    }
+
+    /// Creates the file unless it exists.
+    fn create(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -58,25 +72,47 @@ pub(super) struct FileBacking {
 }
 
 impl FileBacking {
-    pub(super) fn new(file: File) -> Self {
-        #[cfg(target_os = "linux")]
-        reserve(&file);
-        Self {
+    /// Creates the file, or truncates an existing one.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let (backing, _) = Self::create_with_reserve(path)?;
+        Ok(backing)
+    }
+
+    /// Also returns whether the space could be reserved.
+    fn create_with_reserve(path: &Path) -> io::Result<(Self, io::Result<()>)> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        let reserved = reserve(&file);
+        let backing = Self {
             file,
             #[cfg(target_os = "linux")]
             supports_nowait: AtomicBool::new(true),
-        }
+        };
+        Ok((backing, reserved))
     }
 }
 
 /// Reserves space at the start of the file, without changing its length.
+///
+/// The only error is a full disk. Some file systems do not support it: their logs work until the disk is full.
 #[cfg(target_os = "linux")]
-fn reserve(file: &File) {
+fn reserve(file: &File) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
 
-    // Some file systems do not support it. Their logs work until the disk is full.
     // `KEEP_SIZE`: readers and `extract` compare the length of the file with that of the log.
-    let _ = fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVE);
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVE) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &File) -> io::Result<()> {
+    Ok(())
 }
 
 impl Backing for FileBacking {
@@ -126,5 +162,72 @@ impl Backing for FileBacking {
             }
             Err(error) => Some(Err(error.into())),
         }
+    }
+}
+
+/// A file that is created by the first write.
+#[derive(Debug)]
+pub(super) struct SpooledFile {
+    path: PathBuf,
+    file: OnceLock<FileBacking>,
+    /// Held during the creation, which truncates the file: a second one would remove the bytes of the first.
+    creation: Mutex<()>,
+}
+
+impl SpooledFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: OnceLock::new(),
+            creation: Mutex::new(()),
+        }
+    }
+
+    fn created(&self) -> io::Result<&FileBacking> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let _creation = self.creation.lock();
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        // Without the reserve, a full disk might take a few bytes, and then no line that says so. If nothing was
+        // written, the line is appended in memory.
+        let (file, reserved) = FileBacking::create_with_reserve(&self.path)?;
+        reserved?;
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    /// Returns the file, of which only existing bytes are read.
+    fn existing(&self) -> io::Result<&FileBacking> {
+        self.file
+            .get()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Backing for SpooledFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.created()?.write_at(bytes, offset)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.existing()?.read_at(bytes, offset)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.existing()?.truncate(len)
+    }
+
+    fn try_read_at(&self, bytes: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
+        self.file.get()?.try_read_at(bytes, offset)
+    }
+
+    fn exists(&self) -> bool {
+        self.file.get().is_some()
+    }
+
+    fn create(&self) -> io::Result<()> {
+        self.created().map(drop)
     }
 }

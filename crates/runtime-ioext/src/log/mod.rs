@@ -48,7 +48,8 @@
 //!
 //! # Memory
 //!
-//! At most 4 MiB of a log are pending in memory, whatever its size; beyond that, writers wait for the disk.
+//! At most 4 MiB of a log are pending in memory, whatever its size; beyond that, writers wait for the disk. A
+//! [spooled](FollowedLog::spooled) log keeps less than 64 KiB in memory after its close, or what is pending if its file cannot be created.
 //! A call of 64 KiB or more is copied segment by segment while other writers wait. A reader uses at most
 //! one buffer of 64 KiB.
 
@@ -78,10 +79,12 @@ mod tests;
 
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::backing::FileBacking;
+use bytes::Bytes;
+
+use self::backing::{Backing, FileBacking, SpooledFile};
 use self::buffer_limits::BufferLimits;
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
@@ -138,7 +141,7 @@ struct Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         // `end` also flushes: after a panic of the last writer, the file still has every accepted
-        // byte.
+        // byte, if there is a file.
         self.shared.end(End::Abandoned);
     }
 }
@@ -151,16 +154,40 @@ impl FollowedLog {
     /// If the file cannot be created or truncated.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, CreateLogError> {
         let path = path.as_ref().to_path_buf();
-        let file = match options().open(&path) {
-            Ok(file) => file,
-            Err(source) => return Err(CreateLogError::Create { path, source }),
-        };
-        let shared = SharedLog::new(
-            path,
-            Box::new(FileBacking::new(file)),
-            BufferLimits::DEFAULT,
-        );
-        Ok(Self::from_shared(shared))
+        match FileBacking::create(&path) {
+            Ok(file) => Ok(Self::with_backing(path, Box::new(file))),
+            Err(source) => Err(CreateLogError::Create { path, source }),
+        }
+    }
+
+    /// Creates a log that stays in memory while it has less than 64 KiB, and then creates its file, or truncates an
+    /// existing one. On Unix a new file has mode 0600.
+    ///
+    /// A short log thus costs no file. Its bytes stay in memory until the log and its readers are dropped, and are lost if
+    /// the process crashes. [`flush`](LogWriter::flush) and [`extract`](Self::extract) create the file. If
+    /// it cannot be created, the log fails.
+    ///
+    /// ```
+    /// use runtime_ioext::FollowedLog;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = FollowedLog::spooled(folder.path().join("task.log"));
+    /// log.writer().write_all(b"built\n")?;
+    /// log.close()?;
+    /// assert!(!log.has_file());
+    /// assert_eq!(log.in_memory().as_deref(), Some(&b"built\n"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn spooled(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::with_backing(path.clone(), Box::new(SpooledFile::new(path)))
+    }
+
+    fn with_backing(path: PathBuf, backing: Box<dyn Backing>) -> Self {
+        Self::from_shared(SharedLog::new(path, backing, BufferLimits::DEFAULT))
     }
 
     fn from_shared(shared: SharedLog) -> Self {
@@ -191,14 +218,34 @@ impl FollowedLog {
 
     /// Refuses further writes, flushes pending bytes, and ends readers.
     ///
-    /// Blocks while up to 4 MiB are written to the file. After `Ok`, every byte is in the file and readers end
-    /// cleanly. Closing a closed log has no effect.
+    /// Blocks while up to 4 MiB are written to the file. After `Ok`, readers end cleanly and every byte is in the file,
+    /// unless the log is [spooled](Self::spooled) and has none. Closing a closed log has no effect.
     ///
     /// # Errors
     ///
     /// If this or an earlier write to the file failed.
     pub fn close(&self) -> Result<(), CloseLogError> {
         self.shared().close()
+    }
+
+    /// Closes a [spooled](Self::spooled) log that has no file and needs none. Returns whether it did. Never blocks on the
+    /// disk, so async code may call it.
+    #[must_use]
+    pub fn close_in_memory(&self) -> bool {
+        self.shared().close_in_memory()
+    }
+
+    /// Returns all bytes of a log that has ended, if none of them is in the file. Such a log is
+    /// [spooled](Self::spooled) and short, or the first write to its file failed.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<Bytes> {
+        self.shared().in_memory()
+    }
+
+    /// Returns whether the file was created. It is `false` for a [spooled](Self::spooled) log in memory.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.shared().backing.exists()
     }
 
     /// Returns the error of the write to the file that failed, if one did.
@@ -213,8 +260,9 @@ impl FollowedLog {
     /// Overwrites the end of a failed log with lines that report the failure, such as "the disk is full".
     ///
     /// On a full disk, the file may end at any byte and cannot grow. The lines therefore replace the last lines in the
-    /// file. On Linux, space for the first 16 KiB of the file is reserved when the log is created. The log stays
-    /// failed. Later reads return the file, then the error. Blocks on the disk.
+    /// file. On Linux, space for the first 16 KiB of the file is reserved when the file is created. If no byte has reached the
+    /// file, the lines are appended in memory. The log stays failed. Later reads return the log with its new end, then the
+    /// error. Blocks on the disk.
     ///
     /// # Errors
     ///
@@ -224,13 +272,14 @@ impl FollowedLog {
         replace_end::replace_failed_end(self.shared(), lines)
     }
 
-    /// Returns whether the log was closed and every byte is in its file.
+    /// Returns whether the log was closed and is complete.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.shared().lock().end, Some(End::Closed))
     }
 
-    /// Opens the file of a closed log for reading, at its start.
+    /// Opens the file of a closed log for reading, at its start. Blocks on the disk; the file of a
+    /// [spooled](Self::spooled) log is created if needed.
     ///
     /// # Errors
     ///
@@ -249,7 +298,9 @@ impl FollowedLog {
             _ => return Err(ExtractLogError::NotClosed { path }),
         }
         // Opened again, not duplicated: duplicates share one position, and each caller reads from the start.
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let written = self.shared().write_file();
+        let opened = written.and_then(|()| File::open(&path));
+        let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {
             // Another process may have appended or truncated: an artifact must be exactly the log.
             Ok((actual, file)) if actual == self.len() => Ok(file),
@@ -283,14 +334,6 @@ impl FollowedLog {
     fn shared(&self) -> &Arc<SharedLog> {
         &self.owner.shared
     }
-}
-
-fn options() -> std::fs::OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 impl fmt::Debug for FollowedLog {

@@ -17,6 +17,12 @@ const TINY: BufferLimits = BufferLimits {
     flush_threshold: 1,
     max_pending: 2,
 };
+/// Two bytes start a flush.
+const PAIR: BufferLimits = BufferLimits {
+    segment: 4,
+    flush_threshold: 2,
+    max_pending: 100,
+};
 /// Nothing is flushed before the close.
 const LAZY: BufferLimits = BufferLimits {
     segment: 4,
@@ -240,6 +246,26 @@ fn write_when_ready(log: &FollowedLog, bytes: &[u8]) {
     let mut writer = log.writer();
     block_on(poll_fn(|cx| writer.poll_ready(cx)));
     writer.push(bytes).unwrap();
+}
+
+/// A write that makes a log too long for memory races with its close: the log is complete in memory or in the file.
+/// Catches: closing in memory while another thread flushes, and looking for the file before the flush role.
+#[test]
+fn racing_close_in_memory_loses_nothing() {
+    loom::model(|| {
+        let disk = Disk::spooled(99, 99);
+        let log = disk.log(PAIR);
+        log.writer().write_all(b"a").unwrap();
+        let writer = write_in_thread(&log, b"b");
+        if !log.close_in_memory() {
+            log.close().unwrap();
+        }
+        let accepted = writer.join().unwrap();
+        let expected = if accepted { &b"ab"[..] } else { b"a" };
+        let in_memory = log.in_memory().unwrap_or_default();
+        assert_eq!([&disk.bytes()[..], &in_memory].concat(), expected);
+        assert_eq!(read_all(log.reader()), expected);
+    });
 }
 
 /// An idle or dropped follower does not consume the wake-up of another. Catches: waking one instead of

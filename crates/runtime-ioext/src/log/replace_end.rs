@@ -4,18 +4,24 @@ use std::io;
 
 use super::backing::{Backing, write_all_at};
 use super::shared::SharedLog;
-use super::state::End;
+use super::state::{End, Placement};
 
 /// Maximum number of bytes in which the end of a line is searched.
 const MAX_LINE_LEN: u64 = 32 * 1024;
 
-/// Overwrites the end of the file with `lines`, and forgets the bytes that did not reach the file.
+/// Overwrites the end of the file with `lines`, and forgets the bytes that did not reach the file. If none did, appends the
+/// lines in memory, where the whole log is.
 pub(super) fn replace_failed_end(shared: &SharedLog, lines: &[u8]) -> io::Result<()> {
     let end = {
-        let state = shared.lock();
+        let mut state = shared.lock();
         if !matches!(state.end, Some(End::Failed(_))) {
             let message = "cannot replace the end of a log that has not failed";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if state.tail.start() == 0 {
+            state.prepare(Placement::NewLine);
+            state.tail.push(lines);
+            return Ok(());
         }
         state.tail.start()
     };

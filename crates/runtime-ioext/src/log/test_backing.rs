@@ -16,6 +16,8 @@ pub(super) struct Disk {
     size: usize,
     /// Maximum size of a write.
     at_once: usize,
+    /// Whether the file exists only once it has bytes.
+    is_spooled: bool,
 }
 
 impl Disk {
@@ -24,6 +26,16 @@ impl Disk {
             bytes: Arc::new(Mutex::new(Vec::new())),
             size,
             at_once,
+            is_spooled: false,
+        }
+    }
+
+    /// Creates a disk on which the file does not exist before the first write.
+    #[cfg(runtime_loom)]
+    pub(super) fn spooled(size: usize, at_once: usize) -> Self {
+        Self {
+            is_spooled: true,
+            ..Self::new(size, at_once)
         }
     }
 
@@ -77,5 +89,9 @@ impl Backing for Disk {
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.bytes.lock().truncate(len as usize);
         Ok(())
+    }
+
+    fn exists(&self) -> bool {
+        !self.is_spooled || !self.bytes.lock().is_empty()
     }
 }

@@ -8,6 +8,7 @@ mod log_limit;
 mod log_lines;
 mod log_model;
 mod log_redact;
+mod log_spooled;
 mod paths;
 mod pipes;
 mod reads;
