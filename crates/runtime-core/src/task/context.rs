@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -74,6 +74,27 @@ impl TaskContext {
         log_options: LogOptions,
     ) -> Result<(Self, TaskContextController), CreateLogError> {
         let log = FollowedLog::create(log_path)?;
+        Ok(Self::with_log(log, info, log_options))
+    }
+
+    /// Like [`create_with`](Self::create_with), with a [spooled](FollowedLog::spooled) log: it gets its file at
+    /// `log_path` when it reaches 64 KiB, and no file if it stays shorter.
+    ///
+    /// If the file cannot be created then, the log fails.
+    #[must_use]
+    pub fn spooled(
+        log_path: impl Into<PathBuf>,
+        info: TaskInfo,
+        log_options: LogOptions,
+    ) -> (Self, TaskContextController) {
+        Self::with_log(FollowedLog::spooled(log_path), info, log_options)
+    }
+
+    fn with_log(
+        log: FollowedLog,
+        info: TaskInfo,
+        log_options: LogOptions,
+    ) -> (Self, TaskContextController) {
         let shared = Arc::new(Shared {
             info,
             worker_lines: log.writer(),
@@ -84,12 +105,10 @@ impl TaskContext {
             // Replaced by the worker once it has clients with the credentials of the run.
             services: RwLock::new(Services::disconnected()),
         });
-        Ok((
-            Self {
-                shared: Arc::clone(&shared),
-            },
-            TaskContextController::new(shared),
-        ))
+        let context = Self {
+            shared: Arc::clone(&shared),
+        };
+        (context, TaskContextController::new(shared))
     }
 
     /// Returns the run and the definition of the task.
@@ -252,7 +271,7 @@ impl TaskContext {
         &self.shared.log
     }
 
-    /// Returns the file of a closed log.
+    /// Returns the file of a closed log. Blocks on the disk.
     ///
     /// # Errors
     ///

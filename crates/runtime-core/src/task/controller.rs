@@ -76,7 +76,7 @@ impl TaskContextController {
         self.shared.log.close()
     }
 
-    /// Appends error lines to a log that failed, or overwrites its last lines if the disk is full.
+    /// Appends error lines to a log that failed, or overwrites its last lines if its disk is full.
     ///
     /// The log stays failed, but the author of the task can read why it is incomplete.
     ///
@@ -104,7 +104,11 @@ impl TaskContextController {
         // An authorizer may outlive the task, for example in a proxy. It must not sign for a run that has ended.
         self.shared.credentials.clear();
         self.set_services(Services::disconnected());
-        remove_tree(self.shared.log.path())
+        let log = &self.shared.log;
+        if log.has_file() {
+            remove_tree(log.path())?;
+        }
+        Ok(())
     }
 }
 

@@ -362,6 +362,20 @@ fn one_scope_set_is_enough() {
     assert!(!context.has_scopes::<&str, [&str; 0]>([]), "no set");
 }
 
+#[tokio::test]
+async fn short_spooled_log_has_no_file() {
+    let folder = folder();
+    let path = folder.path().join("task.log");
+    std::fs::write(&path, "of another owner").expect("a file");
+    let (context, controller) = TaskContext::spooled(&path, info(), LogOptions::default());
+    context.log("a line");
+    controller.close_log().expect("it needs no disk");
+    let bytes = context.followed_log().in_memory().expect("it is short");
+    assert!(bytes.ends_with(b"] a line\n"));
+    controller.dispose().expect("there is nothing to remove");
+    assert!(path.exists());
+}
+
 /// The log is a link to `/dev/full`.
 #[cfg(target_os = "linux")]
 #[tokio::test]
