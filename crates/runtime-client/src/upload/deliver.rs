@@ -17,8 +17,8 @@ use super::source::{Source, SourceError};
 use crate::client::Client;
 use crate::transport::retries::Retries;
 
-/// The size up to which bytes in memory are hashed and sent without a thread.
-const MAX_INLINE_BYTES: usize = 16 << 10;
+/// The size up to which bytes in memory are compressed, hashed and sent without a thread.
+pub(super) const MAX_INLINE_BYTES: usize = 16 << 10;
 
 /// The start of a store's error body that is read.
 const MAX_ERROR_BODY_BYTES: usize = 64 << 10;

@@ -16,6 +16,9 @@ pub(super) struct NamedSource<'a> {
 
 impl NamedSource<'_> {
     pub(super) async fn open(&self) -> Result<Arc<Source>, UploadError> {
+        if let ArtifactSource::Bytes(bytes) = self.source {
+            return Ok(Arc::new(Source::Bytes(bytes.clone())));
+        }
         let source = self.source.clone();
         let opened = run_blocking(move || Source::open(&source)).await;
         opened.map(Arc::new).map_err(|error| self.read_error(error))

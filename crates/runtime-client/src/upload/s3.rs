@@ -6,11 +6,11 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use runtime_core::artifact::{ContentEncoding, S3Artifact, UploadError, Uploaded};
+use runtime_core::artifact::{ArtifactSource, ContentEncoding, S3Artifact, UploadError, Uploaded};
 use runtime_core::queue::{ArtifactRequest, ArtifactResponse, Queue};
 use runtime_core::{ApiError, BoxError, Run};
 
-use super::deliver::{UploadUrl, UploadUrlProvider};
+use super::deliver::{MAX_INLINE_BYTES, UploadUrl, UploadUrlProvider};
 use super::named_source::NamedSource;
 use super::source::{Source, run_blocking};
 use super::{encoding, gzip};
@@ -37,7 +37,11 @@ impl Client {
             if encoding::should_compress(name, &content.content_type, content.encoding) {
                 let (source, folder) = (content.source.clone(), self.spool_folder());
                 let compress = move || gzip::compress(&Source::open(&source)?, folder.as_deref());
-                let compressed = run_blocking(compress).await;
+                let compressed = if is_short(&content.source) {
+                    compress()
+                } else {
+                    run_blocking(compress).await
+                };
                 let compressed = compressed.map_err(|error| named.source_error(error))?;
                 (Arc::new(compressed.copy), Some(compressed.original))
             } else {
@@ -108,6 +112,11 @@ impl UploadUrlProvider for S3UrlProvider<'_> {
             headers,
         })
     }
+}
+
+/// Returns whether compressing a source takes less time than waking a thread for it.
+fn is_short(source: &ArtifactSource) -> bool {
+    matches!(source, ArtifactSource::Bytes(bytes) if bytes.len() <= MAX_INLINE_BYTES)
 }
 
 fn unexpected_response(source: impl Into<BoxError>) -> ApiError {
