@@ -28,6 +28,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 
 /// Compresses a log while it grows. Dropping it cancels the copy.
 pub(super) struct CompressedLog {
+    log: FollowedLog,
     log_ended: Option<oneshot::Sender<()>>,
     /// The tokio task that compresses.
     copying: JoinSet<Option<TemporaryFile>>,
@@ -37,9 +38,9 @@ impl CompressedLog {
     /// Starts to follow a log. The copy is in `storage`.
     pub(super) fn follow(log: FollowedLog, storage: TemporaryStorage, monitor: Monitor) -> Self {
         let (log_ended, receiver) = oneshot::channel();
-        let mut copying = JoinSet::new();
+        let (followed, mut copying) = (log.clone(), JoinSet::new());
         copying.spawn(async move {
-            let copied = follow(log, storage, receiver).await;
+            let copied = follow(followed, storage, receiver).await;
             // The upload compresses the log itself instead.
             copied.unwrap_or_else(|error| {
                 monitor.report_warning(&error, "cannot compress the log of a task while it runs");
@@ -47,6 +48,7 @@ impl CompressedLog {
             })
         });
         Self {
+            log,
             log_ended: Some(log_ended),
             copying,
         }
@@ -59,6 +61,10 @@ impl CompressedLog {
     ///
     /// Safe: the next call continues to wait.
     pub(super) async fn finish(&mut self) -> Option<TemporaryFile> {
+        if self.log.len() < MIN_BYTES {
+            // There is no copy. The tokio task would only be woken to say so.
+            return None;
+        }
         // Fails if the copy has failed.
         let _ = self.log_ended.take().map(|ended| ended.send(()));
         // The only possible error is a panic.
@@ -84,7 +90,8 @@ async fn follow(
                 continue;
             }
         }
-        if started.is_none() && len >= MIN_BYTES {
+        // A long log without a file has failed, or gets it any moment.
+        if started.is_none() && len >= MIN_BYTES && log.has_file() {
             let (log, storage) = (log.clone(), storage.clone());
             started = Some(blocking(move || GzipCopy::create(&log, &storage)).await?);
         }

@@ -180,7 +180,8 @@ impl TaskLogUpload {
                 (encoding, ArtifactSource::stream(copy))
             }
             None => {
-                let source = ArtifactSource::File(log.path().to_owned());
+                let file = || ArtifactSource::File(log.path().to_owned());
+                let source = log.in_memory().map_or_else(file, ArtifactSource::Bytes);
                 (ContentEncoding::Gzip, source)
             }
         };

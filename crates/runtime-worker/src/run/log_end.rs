@@ -10,7 +10,7 @@ use tokio::time::timeout;
 /// The time after which the size of the log's file counts as unknown.
 const SIZE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Closes the log: all pending bytes are written to its file.
+/// Closes the log: all pending bytes are written to its file, unless it is short and has none.
 ///
 /// The wait is as long as the disk needs. Only a disk that accepts nothing for `hang_timeout` ends it.
 ///
@@ -18,6 +18,9 @@ const SIZE_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// If the log is incomplete. The error contains the number of lost bytes if the disk hangs.
 pub(super) async fn close(log: &FollowedLog, hang_timeout: Duration) -> Result<(), BoxError> {
+    if log.close_in_memory() {
+        return Ok(());
+    }
     let path = log.path().to_owned();
     let size = move || std::fs::metadata(&path).map(|file| file.len()).ok();
     let closing = log.clone();

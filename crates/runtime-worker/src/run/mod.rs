@@ -13,17 +13,16 @@ mod supervisor;
 
 use std::sync::{Arc, OnceLock};
 
-use runtime_core::log::CreateLogError;
 use runtime_core::queue::TaskClaim;
 use runtime_core::{
-    CredentialsWatch, ExceptionReason, LifeCycleTracker, LogOptions, Run, StopReason, TaskContext,
-    TaskContextController, TaskInfo, Timestamp,
+    ExceptionReason, LifeCycleTracker, LogOptions, StopReason, TaskContext, TaskContextController,
+    TaskInfo, Timestamp,
 };
 use tokio::sync::SetOnce;
 
 use crate::foreign_call::catch_panic;
 use crate::observer::TaskEvent;
-use crate::report::{TaskReport, TaskReportBuilder};
+use crate::report::TaskReport;
 use crate::resolution::Resolution;
 use crate::shared::WorkerShared;
 use crate::task_run::TaskRun;
@@ -58,29 +57,14 @@ pub(crate) async fn run_task(
         .environment
         .monitor
         .info(format_args!("claimed task {id} {name:?}"));
-    let report = match open(shared, &claim, info) {
-        Ok((run, controller)) => {
-            let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
-            let (task, since) = (run.context.clone(), pending_since(&claim, loop_state));
-            let supervise = supervise(shared, &claim, run, controller, loop_state);
-            let supervise = monitor.in_span("task", supervise);
-            let task = (task.run(), task.redactor());
-            let traced = monitor.trace_task(task, since, supervise, failure_of);
-            let resolution = traced.await;
-            report.finish(resolution)
-        }
-        Err(error) => {
-            let budget = ShutdownBudget {
-                stop: &loop_state.stop,
-                timing: &shared.timing,
-            };
-            let resolution = tokio::select! {
-                resolution = report_without_log(shared, &claim, &id, &error) => resolution,
-                () = budget.exhausted() => Resolution::Abandoned(StopReason::WorkerShutdown),
-            };
-            TaskReportBuilder::new(id, name).finish(resolution)
-        }
-    };
+    let (run, controller) = open(shared, &claim, info);
+    let (monitor, report) = (run.monitor().clone(), Arc::clone(&run.report));
+    let (task, since) = (run.context.clone(), pending_since(&claim, loop_state));
+    let supervise = supervise(shared, &claim, run, controller, loop_state);
+    let supervise = monitor.in_span("task", supervise);
+    let task = (task.run(), task.redactor());
+    let traced = monitor.trace_task(task, since, supervise, failure_of);
+    let report = report.finish(traced.await);
     let (monitor, stop) = (&shared.environment.monitor, &*shared.environment.stop);
     monitor.info(format_args!(
         "resolved task {}: {} after {:.1} s",
@@ -160,12 +144,12 @@ async fn supervise(
     resolution
 }
 
-/// Creates the context of a run, with its log file.
+/// Creates the context of a run, with its log.
 fn open(
     shared: &WorkerShared,
     claim: &TaskClaim,
     info: TaskInfo,
-) -> Result<(TaskRun, TaskContextController), CreateLogError> {
+) -> (TaskRun, TaskContextController) {
     let file_name = format!("{}-{}.log", info.run.task_id, info.run.run_id);
     let log_file = shared.environment.storage.path().join(file_name);
     let mut environment = shared.environment.clone();
@@ -178,31 +162,10 @@ fn open(
         output_limit: shared.output_limit.fresh(),
         ..LogOptions::default()
     };
-    let (context, controller) = TaskContext::create_with(&log_file, info, log_options)?;
+    // Not a file at once: most logs are short, and the creation of a file can block.
+    let (context, controller) = TaskContext::spooled(log_file, info, log_options);
     controller.set_credentials(claim.credentials.clone());
     // The services follow the credentials of the controller, which each reclaim replaces.
     controller.set_services(shared.deployment.connect(controller.credentials()));
-    Ok((TaskRun::new(context, environment), controller))
-}
-
-/// Reports an internal error for a run whose log could not be created.
-async fn report_without_log(
-    shared: &WorkerShared,
-    claim: &TaskClaim,
-    run: &Run,
-    error: &CreateLogError,
-) -> Resolution {
-    let monitor = &shared.environment.monitor;
-    monitor.report_error(error, format_args!("cannot run {run}"));
-    let credentials = CredentialsWatch::fixed(Some(claim.credentials.clone()));
-    let queue = shared.deployment.connect(credentials).queue;
-    let reason = ExceptionReason::InternalError;
-    // Only with the retries of the client: without a context nothing reclaims the run, so its claim soon expires.
-    match queue.report_exception(run, reason).await {
-        Ok(_) => Resolution::Exception(reason),
-        Err(error) => {
-            monitor.report_error(&error, format_args!("cannot resolve {run}"));
-            Resolution::Abandoned(StopReason::ClaimLost)
-        }
-    }
+    (TaskRun::new(context, environment), controller)
 }

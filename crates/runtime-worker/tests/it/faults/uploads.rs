@@ -9,6 +9,9 @@ use serde_json::json;
 use super::status;
 use crate::support::{TestBed, sh};
 
+/// Prints more than what a log keeps in memory.
+const LONG_OUTPUT: &str = "seq -f 'line %.0f' 10000";
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn full_disk_is_an_unavailable_resource() {
@@ -18,27 +21,37 @@ async fn full_disk_is_an_unavailable_resource() {
     // `/dev/full` fails every write as a full disk does.
     let log = bed.process_folder().join(format!("{task_id}-0.log"));
     std::os::unix::fs::symlink("/dev/full", log).expect("create a link");
-    bed.create_with(json!({ "taskId": task_id, "payload": sh("echo lost") }));
+    bed.create_with(json!({ "taskId": task_id, "payload": sh(LONG_OUTPUT) }));
     let running = bed.start(worker);
     let status = bed.resolved(&task_id).await;
     running.stop().await;
     assert_eq!(status.state_and_reason(), "exception/resource-unavailable");
+    // No byte of it is on the disk.
+    let log = bed.log(&task_id).await;
+    assert!(log.contains("\nline 1\n"), "{log}");
+    assert!(
+        log.ends_with("so the end of this log is missing\n"),
+        "{log}"
+    );
     bed.assert_no_leftovers();
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn uncreatable_log_is_an_internal_error() {
+async fn uncreatable_file_of_a_long_log_is_an_internal_error() {
     let bed = TestBed::new().await;
     let task_id = TaskId::random().to_string();
     let worker = bed.worker();
     std::fs::create_dir(bed.process_folder().join(format!("{task_id}-0.log")))
         .expect("create a folder");
-    bed.create_with(json!({ "taskId": task_id, "payload": sh("true") }));
+    bed.create_with(json!({ "taskId": task_id, "payload": sh(LONG_OUTPUT) }));
+    let short = bed.create(sh("true"));
     let running = bed.start(worker);
     let status = bed.resolved(&task_id).await;
+    let short = bed.resolved(&short).await;
     running.stop().await;
     assert_eq!(status.state_and_reason(), "exception/internal-error");
+    assert_eq!(short.state_and_reason(), "completed");
 }
 
 #[tokio::test]
