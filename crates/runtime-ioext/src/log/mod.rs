@@ -59,6 +59,7 @@ mod disk_read;
 mod error;
 mod limit;
 mod lines;
+mod memory;
 mod queued_flush;
 mod reader;
 mod redact;
@@ -232,14 +233,14 @@ impl FollowedLog {
     /// disk, so async code may call it.
     #[must_use]
     pub fn close_in_memory(&self) -> bool {
-        self.shared().close_in_memory()
+        memory::close(self.shared())
     }
 
     /// Returns all bytes of a log that has ended, if none of them is in the file. Such a log is
     /// [spooled](Self::spooled) and short, or the first write to its file failed.
     #[must_use]
     pub fn in_memory(&self) -> Option<Bytes> {
-        self.shared().in_memory()
+        memory::bytes(self.shared())
     }
 
     /// Returns whether the file was created. It is `false` for a [spooled](Self::spooled) log in memory.
@@ -298,7 +299,7 @@ impl FollowedLog {
             _ => return Err(ExtractLogError::NotClosed { path }),
         }
         // Opened again, not duplicated: duplicates share one position, and each caller reads from the start.
-        let written = self.shared().write_file();
+        let written = memory::write_file(self.shared());
         let opened = written.and_then(|()| File::open(&path));
         let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
         match opened {

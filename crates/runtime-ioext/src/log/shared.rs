@@ -268,18 +268,8 @@ impl SharedLog {
         self.set_end(state, end);
     }
 
-    /// Closes the log if this does not block: if it is short and has no file. Returns whether it did.
-    pub(super) fn close_in_memory(&self) -> bool {
-        let mut state = self.lock();
-        if state.end.is_some() || state.large_call || !self.stays_in_memory(&state) {
-            return false;
-        }
-        state.closing = true;
-        self.set_end(state, End::Closed);
-        true
-    }
-
-    fn set_end(&self, mut state: Guard<'_, State>, end: End) {
+    /// Ends readers and waiting writers, unless the log has an end.
+    pub(super) fn set_end(&self, mut state: Guard<'_, State>, end: End) {
         // All bytes are in memory or in the file, or the file has failed. A failure has set its own end, which stays.
         state.end.get_or_insert(end);
         let (readers, writers) = (state.readers.take(), state.writers.take());
@@ -290,27 +280,8 @@ impl SharedLog {
     }
 
     /// Returns whether the log has no file and is too short for one.
-    fn stays_in_memory(&self, state: &State) -> bool {
+    pub(super) fn stays_in_memory(&self, state: &State) -> bool {
         !state.flushing && !state.needs_flush() && !self.backing.exists()
-    }
-
-    /// Returns all bytes of a log that has ended, if none is in the file.
-    pub(super) fn in_memory(&self) -> Option<Bytes> {
-        let mut state = self.lock();
-        let is_in_memory = state.end.is_some() && state.tail.start() == 0;
-        let segments = is_in_memory.then(|| state.tail.snapshot());
-        drop(state);
-        segments.map(|mut segments| match segments.len() {
-            1 => segments.remove(0),
-            _ => segments.concat().into(),
-        })
-    }
-
-    /// Writes the bytes of a closed log to its file, if they are in memory. They stay there too, for readers.
-    pub(super) fn write_file(&self) -> std::io::Result<()> {
-        let pending = self.lock().tail.snapshot();
-        self.backing.create()?;
-        super::write_out::write_out(&*self.backing, &pending, 0).1
     }
 
     fn wait_until_ready<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
