@@ -3,7 +3,6 @@
 use std::io;
 
 use super::frame::FrameError;
-use super::websocket::WebSocketViolation;
 
 /// The reason that a session ended without [`Session::close`](super::Session::close).
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,38 @@ pub enum SessionError {
     /// The connection failed.
     #[error("connection failed")]
     Io(#[from] io::Error),
+}
+
+/// The peer violated the WebSocket protocol. The session ends with close code 1002.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebSocketViolation {
+    /// A reserved bit is set, which requires an extension.
+    #[error("frame with a reserved bit")]
+    ReservedBits,
+
+    /// The opcode is unknown.
+    #[error("frame with the unknown opcode {opcode}")]
+    Opcode {
+        /// The opcode.
+        opcode: u8,
+    },
+
+    /// The server masked a frame, or the client did not.
+    #[error("frame is masked by the server, or not masked by the client")]
+    Mask,
+
+    /// A control frame is fragmented or too long.
+    #[error("control frame is fragmented or longer than 125 bytes")]
+    ControlFrame,
+
+    /// A message started within another one, or continued without a start.
+    #[error("frame does not continue the current message")]
+    Fragment,
+
+    /// The payload of a close frame is neither empty nor a code and a reason.
+    #[error("invalid close frame")]
+    CloseFrame,
 }
 
 /// A stream cannot be opened.

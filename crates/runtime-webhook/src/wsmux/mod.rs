@@ -75,8 +75,7 @@ mod websocket;
 
 pub use self::config::{Role, SessionConfig};
 pub use self::driver::Driver;
-pub use self::error::{OpenStreamError, SessionError};
+pub use self::error::{OpenStreamError, SessionError, WebSocketViolation};
 pub use self::frame::{Frame, FrameError, FrameKind};
 pub use self::session::Session;
 pub use self::stream::Stream;
-pub use self::websocket::WebSocketViolation;

@@ -1,6 +1,7 @@
 //! The codec of frame headers, RFC 6455 section 5.2.
 
 use super::mask::MaskKey;
+use crate::wsmux::error::WebSocketViolation;
 
 /// The maximum length of a header.
 pub(super) const MAX_HEADER_BYTES: usize = 14;
@@ -117,38 +118,6 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*first)
-}
-
-/// The peer violated the WebSocket protocol. The session ends with close code 1002.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebSocketViolation {
-    /// A reserved bit is set, which requires an extension.
-    #[error("frame with a reserved bit")]
-    ReservedBits,
-
-    /// The opcode is unknown.
-    #[error("frame with the unknown opcode {opcode}")]
-    Opcode {
-        /// The opcode.
-        opcode: u8,
-    },
-
-    /// The server masked a frame, or the client did not.
-    #[error("frame is masked by the server, or not masked by the client")]
-    Mask,
-
-    /// A control frame is fragmented or too long.
-    #[error("control frame is fragmented or longer than {MAX_CONTROL_BYTES} bytes")]
-    ControlFrame,
-
-    /// A message started within another one, or continued without a start.
-    #[error("frame does not continue the current message")]
-    Fragment,
-
-    /// The payload of a close frame is neither empty nor a code and a reason.
-    #[error("invalid close frame")]
-    CloseFrame,
 }
 
 #[cfg(all(test, not(runtime_loom)))]

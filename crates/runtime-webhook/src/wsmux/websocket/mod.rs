@@ -21,7 +21,6 @@ use self::writer::FrameWriter;
 use super::config::Role;
 use super::error::SessionError;
 
-pub use self::header::WebSocketViolation;
 pub(super) use self::mask::MaskKeys;
 pub(super) use self::message::{EncodedFrame, OutgoingMessage};
 pub(super) use self::reader::CloseFrame;

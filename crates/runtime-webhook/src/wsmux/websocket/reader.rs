@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::header::{FrameHeader, Opcode, WebSocketViolation};
+use super::header::{FrameHeader, Opcode};
 use super::mask::{MaskKey, apply_mask};
 use crate::wsmux::config::Role;
+use crate::wsmux::error::WebSocketViolation;
 
 /// The size of the read buffer, which a busy stream fills. A smaller one needs more system calls; an idle session uses
 /// only its first pages.
