@@ -2,12 +2,21 @@
 
 use std::fmt;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
 use runtime_worker::report::TaskReport;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::definition_file::DefinitionFile;
+
+const HEADER: [&str; 7] = [
+    "TASK",
+    "ID",
+    "STATE",
+    "TIME",
+    "EXIT",
+    "CACHE HITS",
+    "ARTIFACTS",
+];
 
 /// The result of one task.
 #[derive(Clone, Debug)]
@@ -104,24 +113,34 @@ pub fn results_table(
                 "\nwith --keep, the artifacts stay available and have URLs"
             )?;
         }
-        write!(f, "\n{}\n\n{totals}", table(results).trim_fmt())
+        let mut rows = vec![HEADER.map(str::to_owned)];
+        rows.extend(results.iter().map(TaskResult::cells));
+        write!(f, "\n{}\n\n{totals}", align(&rows))
     })
 }
 
-fn table(results: &[TaskResult]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
-        "TASK",
-        "ID",
-        "STATE",
-        "TIME",
-        "EXIT",
-        "CACHE HITS",
-        "ARTIFACTS",
-    ]);
-    table.add_rows(results.iter().map(TaskResult::cells));
-    table
+/// Aligns the cells of each column on the left. Lines have no spaces at their end.
+fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(move |row| row[column].width()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(widths);
+        let line: String = cells
+            .map(|(cell, width)| format!(" {cell}{} ", " ".repeat(width - cell.width())))
+            .collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_by_displayed_width() {
+        let rows = [["TASK", "ID"], ["構築", "1"], ["a", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        assert_eq!(align(&rows), " TASK  ID\n 構築  1\n a");
+    }
 }
