@@ -1,5 +1,7 @@
 //! The assertions on the history: no growth, no leaks, and one expected resolution per task.
 
+use std::time::Duration;
+
 use runtime_core::queue::{ResolvedReason, RunStatus};
 
 use crate::history::{History, TaskRecord, resolution};
@@ -62,6 +64,10 @@ const MEASURES: &[BoundedMeasure] = &[
 
 /// The number of descriptors and of threads that the idle worker may have more at the end than at the start.
 pub(crate) const IDLE_SLACK: f64 = 4.0;
+
+/// Longer than workers keep idle connections and threads. The HTTP client looks every 90 s for connections that have been
+/// idle for 90 s, so that it keeps one for up to 180 s.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(200);
 
 /// The medians of a measure and its bound.
 pub(crate) struct Growth {

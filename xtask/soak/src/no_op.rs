@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use plots::{Series, plot_over_time};
 use tokio::task::JoinSet;
 
-use crate::assertions::{self, idle_leaks};
+use crate::assertions::{self, IDLE_TIMEOUT, idle_leaks};
 use crate::flags::Soak;
 use crate::queue::QueueClient;
 use crate::sample::Sample;
@@ -29,8 +29,6 @@ const PENDING: u64 = 200;
 const CREATORS: usize = 4;
 /// Long enough to connect and to claim.
 const START_TIME: Duration = Duration::from_secs(5);
-/// Longer than the worker keeps idle connections and threads.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time limit without a completed task.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);

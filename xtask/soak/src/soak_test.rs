@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use runtime_core::TaskId;
 use tokio::task::JoinHandle;
 
-use crate::assertions::IDLE_SLACK;
+use crate::assertions::{IDLE_SLACK, IDLE_TIMEOUT};
 use crate::flags::Soak;
 use crate::history::{
     EventCounts, FaultCounts, History, Observation, ResolvedCounts, TaskRecord, resolution,
@@ -24,8 +24,6 @@ use crate::worker::Worker;
 const CAPACITY: usize = 6;
 /// The time limit for the resolution of all tasks.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Longer than workers keep idle connections and threads.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A claim may be valid for this number of seconds longer, after the clock of the server was set back.
 pub(crate) const MAX_CLOCK_OFFSET: f64 = 240.0;
