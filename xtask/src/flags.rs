@@ -87,7 +87,7 @@ xflags::xflags! {
             optional --crashes
             /// Step the clock of the server forward at random times; a restart steps it back.
             optional --clock-steps
-            /// Run this number of no-op tasks instead, and add them to those of earlier runs.
+            /// Run this number of no-op tasks instead, and add them to those of earlier runs of the same worker.
             optional --no-op tasks: u64
             /// Build with optimizations.
             optional --release
