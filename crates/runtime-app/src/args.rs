@@ -33,8 +33,8 @@ pub(crate) enum Command {
     Docs(DocsArgs),
     /// Print a shell script that completes commands and options.
     Completions(CompletionsArgs),
-    /// Run tasks on an embedded Taskcluster and print their results. With a single task, the exit code is that of the
-    /// task.
+    /// Run tasks on an embedded Taskcluster and print their results. With a single task, its log is printed as well, and
+    /// the exit code is that of the task.
     RunTask(TaskArgs),
     /// Run the worker with an embedded Taskcluster for other clients, until SIGTERM, SIGINT or SIGHUP.
     Dev(DevArgs),

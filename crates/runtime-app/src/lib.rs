@@ -23,7 +23,7 @@
 //! | `print-config --config FILE` | prints the effective configuration with its layers, without secrets |
 //! | `schema` | prints the JSON schema of the configuration |
 //! | `docs` | prints the documentation for authors of tasks |
-//! | `run-task FILE` | runs a task on an embedded Taskcluster, and exits with the task's exit code |
+//! | `run-task FILE` | runs a task on an embedded Taskcluster, prints its log and its result, and exits with the task's exit code |
 //! | `dev` | runs the worker with an embedded Taskcluster, for other clients |
 //! | `completions SHELL` | prints a script that completes commands and options |
 //!

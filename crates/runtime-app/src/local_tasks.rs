@@ -130,7 +130,8 @@ fn create_tasks(tasks: &mut LocalTasks, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// Runs the worker until all tasks are resolved, or with `--keep` until it is stopped. Prints the results.
+/// Runs the worker until all tasks are resolved, or with `--keep` until it is stopped. Prints the log of a single task,
+/// and the results.
 async fn run_worker(
     tasks: &LocalTasks,
     progress: &Progress,
@@ -151,20 +152,34 @@ async fn run_worker(
         worker.as_mut().await;
     }
     let results = tasks.results(&progress.reports())?;
+    if let [result] = &results[..] {
+        let log = tasks.log(&result.task).await;
+        if !log.is_empty() {
+            progress.line(format_args!("\n{}\n", log.trim_end()));
+        }
+    }
     if !results.is_empty() {
         print(&results, app.metrics_summary(), args).context("cannot print the summary")?;
     }
-    for result in results.iter().filter(|it| it.mismatch().is_some()) {
-        let label = label(&result.task.name, &result.task.task_id);
-        for line in tasks.log_errors(&result.task).await {
-            progress.line(format_args!("{label} {line}"));
-        }
+    if results.len() > 1 {
+        print_errors(tasks, &results, progress).await;
     }
     if keeps_running {
         progress.line("\nthe worker and its queue keep running until Ctrl-C");
         worker.await;
     }
     Ok(results)
+}
+
+/// Prints the error lines of the tasks with another state than the expected one. Complete logs of several tasks would hide
+/// the results.
+async fn print_errors(tasks: &LocalTasks, results: &[TaskResult], progress: &Progress) {
+    for result in results.iter().filter(|it| it.mismatch().is_some()) {
+        let label = label(&result.task.name, &result.task.task_id);
+        for line in tasks.log_errors(&result.task).await {
+            progress.line(format_args!("{label} {line}"));
+        }
+    }
 }
 
 fn print(results: &[TaskResult], totals: impl fmt::Display, args: &TaskArgs) -> io::Result<()> {

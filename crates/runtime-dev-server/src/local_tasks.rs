@@ -132,15 +132,24 @@ impl LocalTasks {
         Ok(with_url.collect())
     }
 
+    /// Returns the complete log of the last run of a task. Empty if it has no log.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the call has no effect.
+    pub async fn log(&self, task: &DefinitionFile) -> String {
+        let (task_id, log) = (task.task_id.as_str(), "public/logs/live_backing.log");
+        let log = self.taskcluster.read_artifact_text(task_id, log).await;
+        log.unwrap_or_default()
+    }
+
     /// Returns the error lines in the log of a task. Empty if it has no log.
     ///
     /// # Cancel safety
     ///
     /// Safe: the call has no effect.
     pub async fn log_errors(&self, task: &DefinitionFile) -> Vec<String> {
-        let (task_id, log) = (task.task_id.as_str(), "public/logs/live_backing.log");
-        let log = self.taskcluster.read_artifact_text(task_id, log).await;
-        let log = log.unwrap_or_default();
+        let log = self.log(task).await;
         let errors = log.lines().filter(|line| line.starts_with(ERROR_PREFIX));
         errors.map(str::to_owned).collect()
     }

@@ -141,6 +141,28 @@ fn task_runs_in_the_engine() {
 }
 
 #[test]
+fn log_of_a_single_task_is_printed() {
+    let folder = folder();
+    let payload = json!({ "payload": { "name": "world", "exitCode": 7 } });
+    let task = file(&folder, "task.json", &payload);
+    let (output, text) = run(greeter(&folder).arg("run-task").arg(&task));
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let log = printed.find("Hello, world!\n").expect("the log");
+    assert!(
+        printed[log..].contains("failed"),
+        "the result follows: {text}"
+    );
+    let (output, text) = run(greeter(&folder).args(["run-task", "--json"]).arg(&task));
+    let results = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        !results.contains("Hello, world!") && text.contains("Hello, world!"),
+        "{text}"
+    );
+    let (_, text) = run(greeter(&folder).arg("run-task").args([&task, &task]));
+    assert!(!text.contains("Hello, world!"), "{text}");
+}
+
+#[test]
 fn exit_code_is_that_of_the_task() {
     let folder = folder();
     let payload = json!({ "payload": { "name": "world", "exitCode": 7 } });
