@@ -4,6 +4,7 @@ mod errors;
 mod layers;
 mod mistakes;
 mod outside;
+mod repeated_secrets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
