@@ -21,7 +21,7 @@ use crate::hawk::ClientsAndRoles;
 use crate::journal::OpenJournalError;
 use crate::slugid::slugid;
 use crate::state::State;
-use crate::state::blobs::Blob;
+use crate::state::blobs::{Blob, MAX_IN_MEMORY};
 use crate::state::clients::{
     AuthClient, QUEUE_CLIENT_ID, ROOT_CLIENT_ID, WORKER_MANAGER_CLIENT_ID,
 };
@@ -199,6 +199,17 @@ impl ServerContext {
             replaced.keep();
         }
         stored
+    }
+
+    /// Sets the content of a small blob, from this thread: to pass it to another one takes longer, three times for a
+    /// [`File`](tokio::fs::File) of tokio.
+    pub(crate) fn fill(&self, blob: &mut Blob, content: &[u8]) -> io::Result<()> {
+        // What a server forgets at its end needs no file, whose creation takes longer than the rest of an upload.
+        if !self.is_stored() && content.len() as u64 <= MAX_IN_MEMORY {
+            blob.set_in_memory(content);
+            return Ok(());
+        }
+        std::fs::write(&blob.path, content)
     }
 
     /// Returns an unused path in the data folder.

@@ -1,9 +1,7 @@
 //! Logs and other text artifacts: the last part of their content.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use http::StatusCode;
@@ -112,18 +110,14 @@ pub(super) async fn read_tail(
     let blob = context.read(|state| state.blobs.get(&key))?;
     let read = tokio::task::spawn_blocking(move || {
         let is_gzip = header_text(&blob.headers(), CONTENT_ENCODING) == Some("gzip");
-        read_file_tail(&blob.path, is_gzip)
+        let content = blob.open()?;
+        if is_gzip {
+            last_lines(MultiGzDecoder::new(content))
+        } else {
+            last_lines(content)
+        }
     });
     read.await.ok()?.ok()
-}
-
-fn read_file_tail(path: &Path, is_gzip: bool) -> io::Result<TextTail> {
-    let file = File::open(path)?;
-    if is_gzip {
-        last_lines(MultiGzDecoder::new(file))
-    } else {
-        last_lines(file)
-    }
 }
 
 /// Reads to the end and keeps the last bytes, starting at a line.

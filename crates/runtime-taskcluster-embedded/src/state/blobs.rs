@@ -1,21 +1,32 @@
-//! The files of the S3-like store.
+//! The contents of the S3-like store.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs;
+#[cfg(feature = "pages")]
+use std::fs::File;
+use std::io;
+#[cfg(feature = "pages")]
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::table::Table;
 
-/// Uploaded bytes in a file, with the headers to serve them.
+/// The largest blob that a server without a data folder keeps in memory, in bytes: a file has at least this size.
+pub(crate) const MAX_IN_MEMORY: u64 = 4096;
+
+/// Uploaded bytes in a file or in memory, with the headers to serve them.
 #[derive(Debug)]
 pub(crate) struct Blob {
+    /// The file. For bytes in memory, only its name is used, and no file exists.
     pub(crate) path: Box<Path>,
+    in_memory: Option<Bytes>,
     pub(crate) len: u64,
     /// A line `name: value` for each. Many blobs with a map each would need several times as much memory.
     headers: Box<str>,
@@ -33,10 +44,39 @@ impl Blob {
         });
         Self {
             path: path.into(),
+            in_memory: None,
             len,
             headers: lines.collect::<String>().into(),
             is_stored: AtomicBool::new(false),
         }
+    }
+
+    /// Sets the content, which replaces the file.
+    pub(crate) fn set_in_memory(&mut self, bytes: &[u8]) {
+        // A copy: the bytes of a request are a part of a larger buffer.
+        self.in_memory = Some(Bytes::copy_from_slice(bytes));
+    }
+
+    /// Returns the content if it is in memory.
+    pub(crate) fn in_memory(&self) -> Option<&Bytes> {
+        self.in_memory.as_ref()
+    }
+
+    /// Returns the whole content.
+    pub(crate) async fn read(&self) -> io::Result<Vec<u8>> {
+        match &self.in_memory {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => tokio::fs::read(&self.path).await,
+        }
+    }
+
+    /// Opens the content. The reader blocks.
+    #[cfg(feature = "pages")]
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match &self.in_memory {
+            Some(bytes) => Box::new(&bytes[..]),
+            None => Box::new(File::open(&self.path)?),
+        })
     }
 
     /// Returns an ETag that is unique to this upload: each has a new file name.
@@ -71,7 +111,7 @@ impl Blob {
 impl Drop for Blob {
     /// Removes the file, unless the store has the blob.
     fn drop(&mut self) {
-        if !*self.is_stored.get_mut() {
+        if !*self.is_stored.get_mut() && self.in_memory.is_none() {
             // A failure leaves one file in the data folder until the next start.
             let _ = fs::remove_file(&self.path);
         }
@@ -142,6 +182,7 @@ impl<'de> Deserialize<'de> for Blob {
         let stored = StoredBlob::deserialize(deserializer)?;
         Ok(Self {
             path: Path::new(&*stored.file).into(),
+            in_memory: None,
             len: stored.len,
             headers: stored.headers.into(),
             is_stored: AtomicBool::new(true),

@@ -139,7 +139,7 @@ impl Taskcluster {
         })?;
         let blob = self.context.read(|state| state.blobs.get(&key));
         let blob = blob.ok_or_else(|| ReadArtifactError::NotUploaded { name: name.clone() })?;
-        let bytes = tokio::fs::read(&blob.path).await;
+        let bytes = blob.read().await;
         let headers = blob.headers();
         Ok(StoredArtifact {
             content_type: header_text(&headers, CONTENT_TYPE).map(str::to_owned),

@@ -44,31 +44,26 @@ async fn upload_keeps_bytes_and_headers() {
 #[tokio::test]
 async fn range_request_returns_a_part() {
     let (taskcluster, task_id, worker) = running().await;
-    let url = put_url(&taskcluster, &task_id, &worker, "public/a").await;
-    put(&url, &[], b"0123456789".to_vec()).await;
-    let found = location(
-        &worker
-            .get(&format!("/api/queue/v1/task/{task_id}/artifacts/public/a"))
-            .await,
-    );
-    let part = |range| http().get(&found).header("range", range).send();
-    let middle = part("bytes=2-4").await.unwrap();
-    assert_eq!(
-        (
-            middle.status().as_u16(),
-            &*middle.headers()["content-range"]
-                .to_str()
-                .unwrap()
-                .to_owned()
-        ),
-        (206, "bytes 2-4/10")
-    );
-    assert_eq!(middle.bytes().await.unwrap(), "234");
-    assert_eq!(
-        part("bytes=-3").await.unwrap().bytes().await.unwrap(),
-        "789"
-    );
-    assert_eq!(part("bytes=10-").await.unwrap().status(), 416);
+    // In memory, and in a file.
+    for (name, length) in [("public/a", 10), ("public/b", 10_000)] {
+        let url = put_url(&taskcluster, &task_id, &worker, name).await;
+        let content = b"0123456789".repeat(length / 10);
+        assert_eq!(put(&url, &[], content.clone()).await.status(), 200);
+        let path = format!("/api/queue/v1/task/{task_id}/artifacts/{name}");
+        let found = location(&worker.get(&path).await);
+        let whole = http().get(&found).send().await.unwrap();
+        assert_eq!(whole.bytes().await.unwrap(), content);
+        let part = |range: String| http().get(&found).header("range", range).send();
+        let middle = part("bytes=2-4".to_owned()).await.unwrap();
+        assert_eq!(middle.status().as_u16(), 206);
+        let range = format!("bytes 2-4/{length}");
+        assert_eq!(middle.headers()["content-range"], *range);
+        assert_eq!(middle.bytes().await.unwrap(), "234");
+        let last = part("bytes=-3".to_owned()).await.unwrap();
+        assert_eq!(last.bytes().await.unwrap(), "789");
+        let behind = part(format!("bytes={length}-")).await.unwrap();
+        assert_eq!(behind.status(), 416);
+    }
 }
 
 #[tokio::test]

@@ -81,9 +81,10 @@ fn store_inline(context: &ServerContext, name: &str, inline: &Value) -> Result<(
     let content_type = HeaderValue::try_from(content_type)
         .map_err(|_| RequestError::input("contentType is not a header value"))?;
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
-    let blob = Blob::new(context.new_file(), data.len() as u64, &headers);
-    // The schema limits the data to 8 KiB: a blocking write is cheaper than a task for it.
-    std::fs::write(&blob.path, &data).map_err(|error| RequestError::input(error.to_string()))?;
+    let mut blob = Blob::new(context.new_file(), data.len() as u64, &headers);
+    // The schema limits the data to 8 KiB.
+    let filled = context.fill(&mut blob, &data);
+    filled.map_err(|error| RequestError::input(error.to_string()))?;
     context.put_blob(key(name), blob)
 }
 

@@ -70,6 +70,11 @@ fn set_headers(headers: &mut HeaderMap, blob: &Blob, range: &Range<u64>, status:
 }
 
 async fn read(blob: Arc<Blob>, range: Range<u64>) -> Result<Body, S3Error> {
+    if let Some(bytes) = blob.in_memory() {
+        return Ok(body::full(
+            bytes.slice(range.start as usize..range.end as usize),
+        ));
+    }
     let mut file = File::open(&blob.path)
         .await
         .map_err(|_| S3Error::InternalError)?;

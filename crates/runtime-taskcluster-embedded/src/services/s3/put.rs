@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -29,7 +30,7 @@ const STORED_HEADERS: [HeaderName; 5] = [
     CONTENT_TYPE,
 ];
 
-/// The size of an upload that is written at once, in bytes.
+/// The largest upload that is stored at once, in bytes.
 const MAX_SMALL_SIZE: u64 = 64 * 1024;
 
 /// The largest write to the file, in bytes.
@@ -49,14 +50,19 @@ pub(super) async fn put(
     let length = header_text(request.headers(), CONTENT_LENGTH);
     let length = length.and_then(|length| length.parse().ok());
     // The blob owns the file: if the upload fails or is dropped, the file is removed.
-    let blob = Blob::new(
+    let mut blob = Blob::new(
         context.new_file(),
         length.ok_or(S3Error::MissingContentLength)?,
         &stored_headers(request.headers()),
     );
     let body = request.into_body();
     let written = if blob.len <= MAX_SMALL_SIZE {
-        write_small(&blob.path, body).await?
+        // The client may send more or less than the length of the header.
+        let body = collect(body).await?;
+        context
+            .fill(&mut blob, &body)
+            .map_err(|_| S3Error::InternalError)?;
+        body.len() as u64
     } else {
         write(&blob.path, body).await?
     };
@@ -84,12 +90,9 @@ fn stored_headers(request: &HeaderMap) -> HeaderMap {
     stored.collect()
 }
 
-/// Writes a small file from this thread: to pass it to another one takes longer, three times for a [`File`] of tokio.
-async fn write_small(path: &Path, body: Incoming) -> Result<u64, S3Error> {
+async fn collect(body: Incoming) -> Result<Bytes, S3Error> {
     let body = Limited::new(body, MAX_SMALL_SIZE as usize).collect().await;
-    let body = body.map_err(|_| S3Error::IncompleteBody)?.to_bytes();
-    std::fs::write(path, &body).map_err(|_| S3Error::InternalError)?;
-    Ok(body.len() as u64)
+    Ok(body.map_err(|_| S3Error::IncompleteBody)?.to_bytes())
 }
 
 async fn write(path: &Path, mut body: Incoming) -> Result<u64, S3Error> {
