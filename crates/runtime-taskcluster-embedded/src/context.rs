@@ -51,8 +51,8 @@ pub(crate) struct ServerContext {
     pub(crate) started: Instant,
     /// Cancelled when the server stops.
     pub(crate) stopping: CancellationToken,
-    /// Notified after each change of the state.
-    changed: Notify,
+    /// Notified after each change of a task, and after a failure to store a change.
+    tasks_changed: Notify,
     /// Notified when a new timer is due before all others.
     earlier_timer: Notify,
     folder: DataFolder,
@@ -81,7 +81,7 @@ impl ServerContext {
             faults: FaultRules::default(),
             started: Instant::now(),
             stopping: CancellationToken::new(),
-            changed: Notify::new(),
+            tasks_changed: Notify::new(),
             earlier_timer: Notify::new(),
             folder,
             save_error: OnceLock::new(),
@@ -107,32 +107,37 @@ impl ServerContext {
     ///
     /// A failure to store it is in [`check_storage`](Self::check_storage).
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (result, before, after) = {
+        let (result, before, after, notify) = {
             let mut state = self.state.lock();
             let before = state.next_timer();
             let result = change(&mut state);
+            let mut notify = state.tasks.are_changed();
             // Under the lock: the journal has the changes in their order. A panic becomes an error, so that this call
             // and all others are refused: its change is in memory only.
             let saved = catch_unwind(AssertUnwindSafe(|| state.save()));
             let saved = saved.unwrap_or_else(|_| Err(io::Error::other("the write panicked")));
             if let Err(error) = saved {
                 let _ = self.save_error.set(error.to_string());
+                notify = true;
             }
-            (result, before, state.next_timer())
+            (result, before, state.next_timer(), notify)
         };
         // Only an earlier timer matters: `run_timers` sleeps until `before` and looks again.
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
             self.earlier_timer.notify_one();
         }
-        self.changed.notify_waiters();
+        if notify {
+            self.tasks_changed.notify_waiters();
+        }
         result
     }
 
-    /// Waits until `find` returns a value. It is called once, and again after each change.
+    /// Waits until `find` returns a value. It is called once, and again after each change of a task. Changes of artifacts
+    /// and workers, which are several times as many, wake nothing.
     pub(crate) async fn wait_for<T>(&self, mut find: impl FnMut(&State) -> Option<T>) -> T {
         loop {
             // Enabled before the state is read: a change in between is not lost.
-            let changed = self.changed.notified();
+            let changed = self.tasks_changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if let Some(found) = self.read(&mut find) {

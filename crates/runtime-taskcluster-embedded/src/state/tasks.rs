@@ -95,6 +95,11 @@ impl Tasks {
         }
     }
 
+    /// Returns whether a task may have changed since the last save.
+    pub(crate) fn are_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.in_memory.contains_key(id) || self.stored.contains_key(id)
     }

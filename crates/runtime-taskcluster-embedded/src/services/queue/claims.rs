@@ -114,7 +114,7 @@ fn claim_pending(
     worker: (&str, &str),
     max_tasks: usize,
 ) -> Vec<ClaimedRun> {
-    // An update wakes all requests that wait for a change of state, so it is skipped if no run is pending.
+    // An update that claims nothing would still be written to the journal.
     if context.read(|state| state.queues.get(queue).is_none_or(|queue| queue.len() == 0)) {
         return Vec::new();
     }
