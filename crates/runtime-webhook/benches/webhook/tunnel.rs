@@ -67,7 +67,7 @@ pub(crate) fn one_stream(bench: &mut Bench) {
     let (straight_url, through_url) = (straight.url(), through.url());
     bench
         .case("one stream through the tunnel", "MB/s")
-        .bar(AtLeast(0.3))
+        .bar(AtLeast(0.5))
         .peer("straight to the handler", || {
             client.block_on(download(&straight_url, count))
         })
