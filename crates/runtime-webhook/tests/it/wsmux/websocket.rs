@@ -1,5 +1,6 @@
 //! WebSocket frames that sessions never send, and violations of RFC 6455.
 
+use proptest::prelude::*;
 use runtime_webhook::wsmux::{FrameKind, Role, Session, SessionConfig, SessionError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
@@ -91,4 +92,29 @@ async fn unmasked_client_is_rejected() {
     drop(there);
     let error = ended.await.expect("the driver").expect_err("an error");
     assert!(matches!(error, SessionError::WebSocket(_)), "{error:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_the_session_without_a_panic(
+        is_client: bool,
+        parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..20),
+    ) {
+        let role = if is_client { Role::Client } else { Role::Server };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let ended = runtime.block_on(async {
+            let (here, mut there) = tokio::io::duplex(1 << 16);
+            let (session, driver) = Session::start(here, role, SessionConfig::default()).await;
+            let driver = tokio::spawn(driver);
+            for part in parts {
+                // Fails if the session has ended.
+                let _ = there.write_all(&part).await;
+                tokio::task::yield_now().await;
+            }
+            drop(there);
+            while session.accept().await.is_some() {}
+            driver.await
+        });
+        prop_assert!(ended.is_ok(), "{ended:?}");
+    }
 }
