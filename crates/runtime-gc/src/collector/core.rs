@@ -79,7 +79,7 @@ impl fmt::Debug for Collector {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(runtime_loom)))]
 mod tests {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
