@@ -73,21 +73,13 @@ mod tests {
 
     /// The seconds and the first choice of each event in ten minutes.
     fn events(schedule: &mut Schedule, tick: f64) -> [Vec<(f64, u64)>; 6] {
-        let Schedule {
-            tasks,
-            faults,
-            viewers,
-            worker_kills,
-            server_kills,
-            clock_steps,
-        } = schedule;
         let mut kinds = [
-            tasks,
-            faults,
-            viewers,
-            worker_kills,
-            server_kills,
-            clock_steps,
+            &mut schedule.tasks,
+            &mut schedule.faults,
+            &mut schedule.viewers,
+            &mut schedule.worker_kills,
+            &mut schedule.server_kills,
+            &mut schedule.clock_steps,
         ];
         let mut all = [const { Vec::new() }; 6];
         for now in (0..).map(|i| f64::from(i) * tick) {
