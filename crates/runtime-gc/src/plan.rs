@@ -12,8 +12,7 @@ use crate::policy::Evaluation;
 use crate::registry::{BucketKey, ClassTotals, Entry, EntryState, FootprintSum};
 use crate::report::{ExceededLimit, SkippedRule};
 use crate::rule::EvictionReason;
-use crate::shared::SharedRegistry;
-use crate::stats::Stats;
+use crate::shared::{SharedRegistry, SystemState};
 use crate::units::ByteSize;
 
 /// The actions that a collection would take now, and the reasons.
@@ -72,9 +71,9 @@ struct EntrySnapshot {
 
 impl CollectionPlan {
     /// Creates a plan in time proportional to the number of resources, without blocking others for long.
-    pub(crate) fn new(shared: &SharedRegistry, stats: &Stats, in_flight: FootprintSum) -> Self {
+    pub(crate) fn new(shared: &SharedRegistry, state: &SystemState) -> Self {
         // Separate acquisitions of the lock: a plan need not be consistent with concurrent collections.
-        let evaluation = shared.policy_input(stats, &[]).evaluate();
+        let evaluation = shared.policy_input(state, &[]).evaluate();
         let mut entries = Vec::new();
         let now = MonotonicNanos::now();
         shared.for_each(|entry| entries.push(EntrySnapshot::new(entry, now)));
@@ -83,7 +82,7 @@ impl CollectionPlan {
             (it.action.rank(), class, it.last_used, id.slot)
         });
         let max_unknown = shared.config.max_parallel_disposals.max(1) as u64;
-        simulate(&mut entries, &evaluation, in_flight, max_unknown);
+        simulate(&mut entries, &evaluation, state.in_flight, max_unknown);
         Self {
             shortages: evaluation.shortages(),
             skipped: evaluation.skipped,

@@ -2,10 +2,44 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::report::ExceededLimit;
 use crate::units::ByteSize;
+
+/// The sums of all reservations of a collector.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ReservedSpace {
+    /// Bytes that are reserved and not yet written.
+    pub(crate) unwritten: u64,
+    /// Bytes that were ever recorded as written.
+    written: u64,
+}
+
+// The sums may wrap: without statistics of the disk, reservations of any size are accepted.
+impl ReservedSpace {
+    fn reserve(&mut self, bytes: u64) {
+        self.unwritten = self.unwritten.wrapping_add(bytes);
+    }
+
+    fn release(&mut self, bytes: u64) {
+        self.unwritten = self.unwritten.wrapping_sub(bytes);
+    }
+
+    fn record_written(&mut self, bytes: u64) {
+        self.release(bytes);
+        self.written = self.written.wrapping_add(bytes);
+    }
+
+    /// Returns the bytes that statistics still count as free if they were read after `earlier` was copied.
+    ///
+    /// Bytes that were written since may be free in the statistics, so they count as unwritten.
+    pub(crate) fn unwritten_since(&self, earlier: Self) -> u64 {
+        let written = self.written.wrapping_sub(earlier.written);
+        self.unwritten.saturating_add(written)
+    }
+}
 
 /// Disk space that the collector keeps free until this value is dropped.
 ///
@@ -13,14 +47,13 @@ use crate::units::ByteSize;
 /// them with [`record_written`](Self::record_written), otherwise they count twice.
 #[derive(Debug)]
 pub struct Reservation {
-    /// The sum of all reservations of the collector.
-    reserved: Arc<AtomicU64>,
+    reserved: Arc<Mutex<ReservedSpace>>,
     bytes: u64,
 }
 
 impl Reservation {
-    pub(crate) fn new(reserved: &Arc<AtomicU64>, bytes: u64) -> Self {
-        reserved.fetch_add(bytes, Ordering::AcqRel);
+    pub(crate) fn new(reserved: &Arc<Mutex<ReservedSpace>>, bytes: u64) -> Self {
+        reserved.lock().reserve(bytes);
         Self {
             reserved: Arc::clone(reserved),
             bytes,
@@ -38,13 +71,13 @@ impl Reservation {
         // More bytes than reserved may be written, for example by a download of unknown length.
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        self.reserved.lock().record_written(bytes);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.reserved.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.reserved.lock().release(self.bytes);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The registry behind its lock, with all state that trackers and disposals share with the collector.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
@@ -14,8 +13,9 @@ use crate::config::GcConfig;
 use crate::cost_class::CostClass;
 use crate::monotonic_nanos::MonotonicNanos;
 use crate::policy::PolicyInput;
-use crate::registry::{ClassTotals, Entry, Registry, Selection};
+use crate::registry::{ClassTotals, Entry, FootprintSum, Registry, Selection};
 use crate::report::DisposalResult;
+use crate::reservation::ReservedSpace;
 use crate::resource::{IdleListener, ResourceId};
 use crate::rule::LimitRule;
 use crate::stats::Stats;
@@ -23,6 +23,16 @@ use crate::text::error_chain;
 
 /// The number of entries visited per acquisition of the registry's lock.
 const CHUNK_SIZE: usize = 1024;
+
+/// The statistics of the system, and what they do not yet contain.
+#[derive(Clone, Debug)]
+pub(crate) struct SystemState {
+    pub(crate) stats: Stats,
+    /// The disposals in progress, whose space the statistics may count as used.
+    pub(crate) in_flight: FootprintSum,
+    /// The bytes of reservations that the statistics may count as free.
+    pub(crate) reserved: u64,
+}
 
 #[derive(Debug)]
 pub(crate) struct SharedRegistry {
@@ -36,8 +46,7 @@ pub(crate) struct SharedRegistry {
     pub(crate) settled: watch::Sender<u64>,
     /// The results of slow disposals, for the next report.
     late_results: Mutex<Vec<DisposalResult>>,
-    /// Bytes on disk that are reserved and not yet written.
-    pub(crate) reserved: Arc<AtomicU64>,
+    pub(crate) reserved: Arc<Mutex<ReservedSpace>>,
     /// One permit per concurrent disposal.
     pub(crate) disposal_permits: Semaphore,
 }
@@ -63,20 +72,16 @@ impl SharedRegistry {
         self.registry.lock()
     }
 
-    pub(crate) fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Acquire)
-    }
-
     pub(crate) fn policy_input<'a>(
         &'a self,
-        stats: &'a Stats,
+        state: &'a SystemState,
         active: &'a [LimitRule],
     ) -> PolicyInput<'a> {
         PolicyInput {
             config: &self.config,
-            stats,
+            stats: &state.stats,
             totals: self.registry().totals,
-            reserved: self.reserved(),
+            reserved: state.reserved,
             now: MonotonicNanos::now(),
             active,
         }

@@ -7,11 +7,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::config::GcConfig;
-use crate::registry::FootprintSum;
 use crate::report::CollectionReport;
 use crate::rule::LimitRule;
-use crate::shared::SharedRegistry;
-use crate::stats::{Stats, SystemStats};
+use crate::shared::{SharedRegistry, SystemState};
+use crate::stats::SystemStats;
 
 pub(super) type Listener = Box<dyn Fn(&CollectionReport) + Send + Sync>;
 
@@ -42,12 +41,13 @@ impl Collector {
         }
     }
 
-    /// Reads the statistics and runs `decide` with them and the disposals in progress, one decision at a time.
+    /// Reads the statistics and runs `decide` with them, one decision at a time.
     ///
     /// Two concurrent decisions would both evaluate the same shortage and evict twice as much as needed.
-    pub(super) fn with_stats<T>(&self, decide: impl FnOnce(&Stats, FootprintSum) -> T) -> T {
+    pub(super) fn with_state<T>(&self, decide: impl FnOnce(&SystemState) -> T) -> T {
         loop {
             let ended = self.shared.registry().ended_disposals;
+            let reserved = *self.shared.reserved.lock();
             // Outside of the lock, since the source is foreign code.
             let stats = self.stats_source.read();
             let _decision = self.decision.lock();
@@ -56,7 +56,12 @@ impl Collector {
             // copied under the same lock as the check: a disposal that ends later is part of it.
             let in_flight = self.shared.registry().in_flight_since(ended);
             if let Some(in_flight) = in_flight {
-                return decide(&stats, in_flight);
+                let reserved = self.shared.reserved.lock().unwritten_since(reserved);
+                return decide(&SystemState {
+                    stats,
+                    in_flight,
+                    reserved,
+                });
             }
         }
     }
@@ -91,7 +96,9 @@ mod tests {
     use crate::disposable::{Disposable, DisposeError};
     use crate::footprint::{Footprint, Size};
     use crate::registry::{Entry, Selection};
+    use crate::reservation::Reservation;
     use crate::resource::DisposableResource;
+    use crate::stats::Stats;
 
     #[derive(Debug, Default)]
     struct Folder(DisposableResource);
@@ -148,8 +155,32 @@ mod tests {
         let collector = Collector::new(GcConfig::default(), Box::new(source.clone()), None);
         let disposal = (Arc::clone(&collector.shared), victim(&collector));
         assert!(source.disposal.set(disposal).is_ok());
-        let in_flight = collector.with_stats(|_, in_flight| in_flight.count);
+        let in_flight = collector.with_state(|state| state.in_flight.count);
         assert_eq!((source.reads.load(Ordering::Relaxed), in_flight), (2, 0));
+    }
+
+    /// Statistics during whose read all reserved bytes are written.
+    #[derive(Clone, Debug, Default)]
+    struct Filled(Arc<Mutex<Option<Reservation>>>);
+
+    impl SystemStats for Filled {
+        fn read(&self) -> Stats {
+            if let Some(reservation) = &mut *self.0.lock() {
+                reservation.record_written(reservation.bytes());
+            }
+            Stats::default()
+        }
+    }
+
+    #[test]
+    fn bytes_written_during_a_reading_are_not_free() {
+        let source = Filled::default();
+        let collector = Collector::new(GcConfig::default(), Box::new(source.clone()), None);
+        let reserve = |bytes| Reservation::new(&collector.shared.reserved, bytes);
+        let _other = reserve(7);
+        *source.0.lock() = Some(reserve(300));
+        let reserved = || collector.with_state(|state| state.reserved);
+        assert_eq!((reserved(), reserved()), (307, 7));
     }
 
     #[test]
@@ -157,9 +188,9 @@ mod tests {
         let source = Overtaken::default();
         let collector = Collector::new(GcConfig::default(), Box::new(source), None);
         let victim = victim(&collector);
-        let in_flight = collector.with_stats(|_, in_flight| {
+        let in_flight = collector.with_state(|state| {
             collector.shared.remove_disposed(&victim);
-            in_flight.count
+            state.in_flight.count
         });
         assert_eq!(in_flight, 1);
     }

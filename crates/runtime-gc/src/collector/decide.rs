@@ -8,8 +8,7 @@ use crate::registry::{
     ClassTotals, Entry, EvictionFilter, FootprintSum, FreedSpace, Registry, Selection,
 };
 use crate::rule::{EvictionReason, LimitRule};
-use crate::shared::SharedRegistry;
-use crate::stats::Stats;
+use crate::shared::{SharedRegistry, SystemState};
 
 /// The maximum number of victims per decision. Then the statistics are read again, which corrects for
 /// footprints that are unknown or wrong before too much is evicted.
@@ -65,8 +64,8 @@ pub(super) struct Decision {
 impl Collector {
     /// Reads the statistics once and takes the victims of the resulting demands.
     pub(super) fn decide(&self, collection: &mut Collection) -> Decision {
-        self.with_stats(|stats, in_flight| {
-            DecisionBuilder::new(&self.shared, in_flight).decide(stats, collection)
+        self.with_state(|state| {
+            DecisionBuilder::new(&self.shared, state.in_flight).decide(state, collection)
         })
     }
 }
@@ -90,7 +89,7 @@ impl<'a> DecisionBuilder<'a> {
         }
     }
 
-    fn decide(mut self, stats: &Stats, collection: &mut Collection) -> Decision {
+    fn decide(mut self, state: &SystemState, collection: &mut Collection) -> Decision {
         // Before this decision adds its own victims.
         let others_in_flight = self.in_flight.count > 0;
         self.take_due(collection.started);
@@ -98,7 +97,7 @@ impl<'a> DecisionBuilder<'a> {
         self.chosen = ClassTotals::default();
         let evaluation = self
             .shared
-            .policy_input(stats, &collection.active)
+            .policy_input(state, &collection.active)
             .evaluate();
         evaluation.demands.iter().for_each(|it| self.meet(it));
         // The limits were met above in this case too: their victims are reported with the limit as

@@ -10,6 +10,7 @@ use crate::config::GcConfig;
 use crate::plan::CollectionPlan;
 use crate::report::CollectionReport;
 use crate::reservation::{Reservation, ReserveError};
+use crate::shared::SystemState;
 use crate::stats::SystemStats;
 
 /// Disposes of idle resources when a limit is exceeded. Clones share the collector.
@@ -109,9 +110,8 @@ impl GarbageCollector {
     #[must_use]
     pub fn explain(&self) -> CollectionPlan {
         let collector = &self.collector;
-        let (stats, in_flight) =
-            collector.with_stats(|stats, in_flight| (stats.clone(), in_flight));
-        CollectionPlan::new(&collector.shared, &stats, in_flight)
+        let state = collector.with_state(SystemState::clone);
+        CollectionPlan::new(&collector.shared, &state)
     }
 
     /// Starts a background task that collects at the configured interval, on request, and at each retry of a

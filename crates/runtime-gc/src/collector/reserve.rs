@@ -8,6 +8,7 @@ use crate::registry::{Entry, EntryState, FootprintSum};
 use crate::report::ExceededLimit;
 use crate::reservation::{Reservation, ReserveError};
 use crate::rule::{LimitKind, LimitRule};
+use crate::shared::SystemState;
 use crate::stats::Stats;
 
 /// The rule that reserved bytes are added to.
@@ -28,9 +29,9 @@ impl Collector {
         };
         // Before the error is built, so that `reserved` lists the reservations of others only.
         drop(reservation);
-        Err(self.with_stats(|stats, in_flight| {
-            let usage = self.resource_usage(in_flight);
-            self.reserve_error(bytes, shortage.missing, stats, &usage)
+        Err(self.with_state(|state| {
+            let usage = self.resource_usage(state.in_flight);
+            self.reserve_error(bytes, shortage.missing, state, &usage)
         }))
     }
 
@@ -40,13 +41,13 @@ impl Collector {
     /// and the addition are one decision. Otherwise, two requests for which there is space only once would both
     /// pass the check, and then both fail.
     fn admit(&self, bytes: u64) -> Result<Reservation, ReserveError> {
-        self.with_stats(|stats, in_flight| {
-            let missing = missing_disk(&self.input_with(bytes, stats));
+        self.with_state(|state| {
+            let missing = missing_disk(&self.input_with(bytes, state));
             if missing > 0 {
-                let usage = self.resource_usage(in_flight);
-                let missing = missing.saturating_sub(usage.max_reclaimable(stats));
+                let usage = self.resource_usage(state.in_flight);
+                let missing = missing.saturating_sub(usage.max_reclaimable(&state.stats));
                 if missing > 0 {
-                    return Err(self.reserve_error(bytes, missing, stats, &usage));
+                    return Err(self.reserve_error(bytes, missing, state, &usage));
                 }
             }
             Ok(Reservation::new(&self.shared.reserved, bytes))
@@ -54,8 +55,8 @@ impl Collector {
     }
 
     /// Returns the policy input with additional reserved bytes.
-    fn input_with<'a>(&'a self, bytes: u64, stats: &'a Stats) -> PolicyInput<'a> {
-        let input = self.shared.policy_input(stats, &[]);
+    fn input_with<'a>(&'a self, bytes: u64, state: &'a SystemState) -> PolicyInput<'a> {
+        let input = self.shared.policy_input(state, &[]);
         let reserved = input.reserved.saturating_add(bytes);
         PolicyInput { reserved, ..input }
     }
@@ -74,7 +75,7 @@ impl Collector {
         &self,
         bytes: u64,
         missing: u64,
-        stats: &Stats,
+        state: &SystemState,
         usage: &ResourceUsage,
     ) -> ReserveError {
         ReserveError {
@@ -83,10 +84,10 @@ impl Collector {
                 rule: FREE_DISK,
                 missing,
             },
-            capacity: self.shared.policy_input(stats, &[]).disk_capacity(),
+            capacity: self.shared.policy_input(state, &[]).disk_capacity(),
             in_use: usage.in_use,
             quarantined: usage.quarantined,
-            reserved: self.shared.reserved(),
+            reserved: state.reserved,
         }
     }
 }
