@@ -12,7 +12,7 @@ use crate::constructor::{ConstructionProgress, Constructor};
 use crate::error::RequireError;
 use crate::handle::Handle;
 use crate::key::CacheKey;
-use crate::map::{CacheMap, EntrySnapshot};
+use crate::map::{CacheMap, Slot};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
 use crate::single_flight::{ANY_SOURCE, MapLookup};
@@ -47,7 +47,7 @@ impl<K: CacheKey, R: Resource> Cache<K, R> {
         tracker: ResourceTracker,
     ) -> Self {
         Self {
-            map: Arc::new(CacheMap::new(name, sharing, tracker)),
+            map: CacheMap::new(name, sharing, tracker),
             constructor: Arc::new(constructor),
         }
     }
@@ -234,12 +234,12 @@ impl<K: CacheKey, R: Resource> Require<'_, K, R> {
     }
 }
 
-impl<K: CacheKey, R: Resource> EntrySnapshot<K, R> {
+impl<K: CacheKey, R: Resource> Slot<K, R> {
     fn as_cached(&self) -> CachedEntry<'_, K, R> {
         CachedEntry {
-            key: &self.key,
-            created: self.created,
-            resource: self.entry.as_ref().map(|entry| &entry.value),
+            key: self.key(),
+            created: self.created(),
+            resource: self.entry().map(|entry| &entry.value),
         }
     }
 }
@@ -256,7 +256,7 @@ impl<K: CacheKey, R: Resource> Clone for Cache<K, R> {
 impl<K: CacheKey, R: Resource> fmt::Debug for Cache<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("name", &self.map.name)
+            .field("name", self.map.name())
             .field("sharing", &self.map.sharing)
             .field("len", &self.len())
             .finish_non_exhaustive()

@@ -16,6 +16,9 @@ pub(crate) type ConstructionResult<K, R> = Result<InUse<Entry<K, R>>, RequireErr
 
 /// A construction in progress.
 pub(crate) struct Construction<K: CacheKey, R: Resource> {
+    pub(crate) key: K,
+    /// Identifies the slot of the map.
+    pub(crate) serial: u64,
     /// The source of the resource, which all waiters share.
     pub(crate) source: Box<str>,
     pub(crate) context: ConstructionContext,
@@ -31,8 +34,10 @@ pub(crate) struct Waiter<K: CacheKey, R: Resource> {
 }
 
 impl<K: CacheKey, R: Resource> Construction<K, R> {
-    pub(crate) fn new(source: &str) -> Self {
+    pub(crate) fn new(key: K, serial: u64, source: &str) -> Self {
         Self {
+            key,
+            serial,
             source: source.into(),
             context: ConstructionContext::new(),
             result: watch::Sender::new(None),

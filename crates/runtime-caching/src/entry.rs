@@ -20,18 +20,23 @@ use crate::resource::Resource;
 #[repr(C)]
 pub(crate) struct Entry<K: CacheKey, R: Resource> {
     resource: DisposableResource,
-    pub(crate) value: R,
     pub(crate) key: K,
+    pub(crate) value: R,
     /// The start of the construction, possibly in an earlier process.
     pub(crate) created: SystemTime,
     /// Identifies the slot of the map.
     pub(crate) serial: u64,
-    /// Weak, because the map holds the entry.
-    map: Weak<dyn EntryMap<K>>,
-    cache_name: Arc<str>,
-    tracker: ResourceTracker,
+    context: Arc<EntryContext<K>>,
     /// Set at registration, before any use of the entry.
     id: OnceLock<ResourceId>,
+}
+
+/// The cache of an entry.
+pub(crate) struct EntryContext<K> {
+    /// Weak, because the map holds the entries.
+    pub(crate) map: Weak<dyn EntryMap<K>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) tracker: ResourceTracker,
 }
 
 /// The map that holds an entry, for the entry's own use.
@@ -53,30 +58,22 @@ pub(crate) struct EntryInit<K, R> {
 }
 
 impl<K: CacheKey, R: Resource> Entry<K, R> {
-    pub(crate) fn new(
-        init: EntryInit<K, R>,
-        map: Weak<dyn EntryMap<K>>,
-        cache_name: Arc<str>,
-        tracker: ResourceTracker,
-    ) -> Self {
+    pub(crate) fn new(init: EntryInit<K, R>, context: Arc<EntryContext<K>>) -> Self {
         Self {
             key: init.key,
             value: init.value,
             created: init.created,
             serial: init.serial,
             resource: init.resource,
-            map,
-            cache_name,
-            tracker,
+            context,
             id: OnceLock::new(),
         }
     }
 
     /// Registers the entry with the collector. Called once.
     pub(crate) fn register(self: &Arc<Self>) {
-        let id = self
-            .tracker
-            .register(Arc::clone(self) as Arc<dyn Disposable>);
+        let tracker = &self.context.tracker;
+        let id = tracker.register(Arc::clone(self) as Arc<dyn Disposable>);
         // Cannot be set already: an entry is registered once.
         let _ = self.id.set(id);
     }
@@ -84,7 +81,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
     /// Unregisters the entry, so that the collector does not dispose of it.
     pub(crate) fn unregister(&self) {
         if let Some(id) = self.id.get() {
-            self.tracker.unregister(*id);
+            self.context.tracker.unregister(*id);
         }
     }
 
@@ -95,7 +92,7 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
         self.leave_map();
         self.value.on_discarded();
         if let Some(id) = self.id.get() {
-            self.tracker.discard(*id);
+            self.context.tracker.discard(*id);
         }
     }
 
@@ -105,23 +102,23 @@ impl<K: CacheKey, R: Resource> Entry<K, R> {
     }
 
     pub(crate) fn cache_name(&self) -> Arc<str> {
-        Arc::clone(&self.cache_name)
+        Arc::clone(&self.context.name)
     }
 
     /// Requests that the collector reads the footprint again.
     pub(crate) fn refresh(&self) {
         if let Some(id) = self.id.get() {
-            self.tracker.refresh(*id);
+            self.context.tracker.refresh(*id);
         }
     }
 
     fn is_replaced(&self) -> bool {
-        let map = self.map.upgrade();
+        let map = self.context.map.upgrade();
         map.is_some_and(|map| map.is_replaced(&self.key, self.serial))
     }
 
     fn leave_map(&self) {
-        if let Some(map) = self.map.upgrade() {
+        if let Some(map) = self.context.map.upgrade() {
             map.remove_slot(&self.key, self.serial);
         }
     }
@@ -134,7 +131,7 @@ impl<K: CacheKey, R: Resource> Disposable for Entry<K, R> {
     }
 
     fn name(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("{}: {:?}", self.cache_name, self.key))
+        Cow::Owned(format!("{}: {:?}", self.context.name, self.key))
     }
 
     fn footprint(&self) -> Footprint {

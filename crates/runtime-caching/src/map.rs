@@ -14,16 +14,16 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use runtime_gc::{DisposableResource, ResourceTracker};
 
 use crate::construction::Construction;
-use crate::entry::{Entry, EntryInit, EntryMap};
+use crate::entry::{Entry, EntryContext, EntryInit, EntryMap};
 use crate::key::CacheKey;
 use crate::resource::Resource;
 use crate::sharing::Sharing;
 use crate::sys::{Mutex, MutexGuard, SHARDS};
 
 pub(crate) struct CacheMap<K: CacheKey, R: Resource> {
-    pub(crate) name: Arc<str>,
     pub(crate) sharing: Sharing,
-    pub(crate) tracker: ResourceTracker,
+    /// What all entries share.
+    context: Arc<EntryContext<K>>,
     shards: Box<[CachePadded<Shard<K, R>>]>,
     hasher: DefaultHashBuilder,
     next_serial: AtomicU64,
@@ -36,38 +36,31 @@ struct CachePadded<T>(Mutex<T>);
 /// The slots of all keys whose hash selects this shard. A key has one slot per copy.
 pub(crate) type Shard<K, R> = HashTable<Slot<K, R>>;
 
-pub(crate) struct Slot<K: CacheKey, R: Resource> {
-    pub(crate) key: K,
-    pub(crate) serial: u64,
-    pub(crate) state: SlotState<K, R>,
-}
-
-pub(crate) enum SlotState<K: CacheKey, R: Resource> {
-    /// One pointer, so that the slots of finished entries stay small.
+/// A slot holds no key of its own: a hit reads the entry anyway, and smaller slots leave more of the processor's caches to
+/// entries.
+pub(crate) enum Slot<K: CacheKey, R: Resource> {
     Constructing(Arc<Construction<K, R>>),
     Ready(Arc<Entry<K, R>>),
 }
 
-/// A copy of a slot, for the filter of a purge.
-pub(crate) struct EntrySnapshot<K: CacheKey, R: Resource> {
-    pub(crate) key: K,
-    pub(crate) serial: u64,
-    pub(crate) created: SystemTime,
-    /// `None` while it is being constructed.
-    pub(crate) entry: Option<Arc<Entry<K, R>>>,
-}
-
 impl<K: CacheKey, R: Resource> CacheMap<K, R> {
-    pub(crate) fn new(name: &str, sharing: Sharing, tracker: ResourceTracker) -> Self {
+    pub(crate) fn new(name: &str, sharing: Sharing, tracker: ResourceTracker) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| CachePadded(Mutex::default()));
-        Self {
-            name: name.into(),
+        Arc::new_cyclic(|map: &Weak<Self>| Self {
             sharing,
-            tracker,
+            context: Arc::new(EntryContext {
+                map: map.clone(),
+                name: name.into(),
+                tracker,
+            }),
             shards: shards.collect(),
             hasher: DefaultHashBuilder::default(),
             next_serial: AtomicU64::new(0),
-        }
+        })
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.context.name
     }
 
     pub(crate) fn next_serial(&self) -> u64 {
@@ -87,7 +80,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     pub(crate) fn insert(&self, shard: &mut Shard<K, R>, hash: u64, slot: Slot<K, R>) {
         // The hash is computed again when the table grows. Storing it would make slots larger and hits slower.
-        shard.insert_unique(hash, slot, |slot| self.hash(&slot.key));
+        shard.insert_unique(hash, slot, |slot| self.hash(slot.key()));
     }
 
     /// Removes a slot from the map.
@@ -100,24 +93,16 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     }
 
     pub(crate) fn take(shard: &mut Shard<K, R>, hash: u64, serial: u64) -> Option<Slot<K, R>> {
-        let found = shard.find_entry(hash, |slot| slot.serial == serial);
+        let found = shard.find_entry(hash, |slot| slot.serial() == serial);
         found.ok().map(|found| found.remove().0)
     }
 
-    pub(crate) fn new_entry(self: &Arc<Self>, init: EntryInit<K, R>) -> Arc<Entry<K, R>> {
-        let map: Weak<Self> = Arc::downgrade(self);
-        let (name, tracker) = (Arc::clone(&self.name), self.tracker.clone());
-        Arc::new(Entry::new(init, map, name, tracker))
+    pub(crate) fn new_entry(&self, init: EntryInit<K, R>) -> Arc<Entry<K, R>> {
+        Arc::new(Entry::new(init, Arc::clone(&self.context)))
     }
 
     /// Adds a resource without a construction. Returns `false` if the cache is shared and has the key.
-    pub(crate) fn adopt(
-        self: &Arc<Self>,
-        key: K,
-        value: R,
-        created: SystemTime,
-        idle: Duration,
-    ) -> bool {
+    pub(crate) fn adopt(&self, key: K, value: R, created: SystemTime, idle: Duration) -> bool {
         let entry = self.new_entry(EntryInit {
             key,
             value,
@@ -137,24 +122,19 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     fn insert_entry(&self, entry: &Arc<Entry<K, R>>) -> bool {
         let hash = self.hash(&entry.key);
         let mut shard = self.shard(hash);
-        let existing = shard.find(hash, |slot| slot.key == entry.key && !slot.is_retired());
+        let existing = shard.find(hash, |slot| *slot.key() == entry.key && !slot.is_retired());
         // A retired entry does not count: it only waits for the end of its disposal.
         if existing.is_some() && self.sharing == Sharing::Shared {
             return false;
         }
-        let slot = Slot {
-            key: entry.key.clone(),
-            serial: entry.serial,
-            state: SlotState::Ready(Arc::clone(entry)),
-        };
-        self.insert(&mut shard, hash, slot);
+        self.insert(&mut shard, hash, Slot::Ready(Arc::clone(entry)));
         true
     }
 
     fn contains(&self, key: &K, serial: u64) -> bool {
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        shard.find(hash, |slot| slot.serial == serial).is_some()
+        shard.find(hash, |slot| slot.serial() == serial).is_some()
     }
 
     /// Replaces a construction by its entry. Returns `false` if the construction was purged, or if the cache is shared
@@ -165,10 +145,10 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         if self.sharing == Sharing::Shared && has_ready(&shard, hash, &entry.key) {
             return false;
         }
-        let Some(slot) = shard.find_mut(hash, |slot| slot.serial == entry.serial) else {
+        let Some(slot) = shard.find_mut(hash, |slot| slot.serial() == entry.serial) else {
             return false;
         };
-        let construction = std::mem::replace(&mut slot.state, SlotState::Ready(Arc::clone(entry)));
+        let construction = std::mem::replace(slot, Slot::Ready(Arc::clone(entry)));
         // The construction may hold the last reference to foreign code.
         drop(shard);
         drop(construction);
@@ -179,13 +159,13 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     ///
     /// The filter is foreign code. It is called without a lock, with copies of the slots of one shard at a
     /// time.
-    pub(crate) fn purge(&self, filter: impl Fn(&EntrySnapshot<K, R>) -> bool) -> usize {
+    pub(crate) fn purge(&self, filter: impl Fn(&Slot<K, R>) -> bool) -> usize {
         let mut purged = 0;
         for shard in 0..SHARDS {
             // Each slot is removed by its serial, so an entry that is added meanwhile is not affected.
             let selected = self.snapshot(shard).into_iter().filter(|it| filter(it));
             purged += selected
-                .filter(|it| self.purge_slot(&it.key, it.serial))
+                .filter(|it| self.purge_slot(it.key(), it.serial()))
                 .count();
         }
         purged
@@ -195,11 +175,11 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     pub(crate) fn purge_before(&self, key: &K, created_before: SystemTime) -> usize {
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        let slots = shard.iter_hash(hash).filter(|slot| slot.key() == key);
         let selected = slots.filter(|slot| slot.created() < created_before);
         // Copied, because removing a slot takes the same lock, and discarding its entry runs
         // foreign code.
-        let serials: Vec<u64> = selected.map(|slot| slot.serial).collect();
+        let serials: Vec<u64> = selected.map(Slot::serial).collect();
         drop(shard);
         let serials = serials.into_iter();
         serials
@@ -213,16 +193,16 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
             return false;
         };
         // The task of a construction notices that its slot is missing, see `ConstructionTask::add`.
-        if let SlotState::Ready(entry) = slot.state {
+        if let Slot::Ready(entry) = slot {
             entry.discard();
         }
         true
     }
 
     /// Copies the slots of a shard.
-    fn snapshot(&self, shard: usize) -> Vec<EntrySnapshot<K, R>> {
+    fn snapshot(&self, shard: usize) -> Vec<Slot<K, R>> {
         let CachePadded(shard) = &self.shards[shard];
-        shard.lock().iter().map(Slot::snapshot).collect()
+        shard.lock().iter().cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -234,7 +214,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 /// Returns whether a shard has an entry for a key that accepts new users.
 fn has_ready<K: CacheKey, R: Resource>(shard: &Shard<K, R>, hash: u64, key: &K) -> bool {
     let is_ready = |slot: &Slot<K, R>| {
-        slot.key == *key && matches!(&slot.state, SlotState::Ready(entry) if !entry.is_retired())
+        slot.key() == key && matches!(slot, Slot::Ready(entry) if !entry.is_retired())
     };
     shard.find(hash, is_ready).is_some()
 }
@@ -246,34 +226,53 @@ impl<K: CacheKey, R: Resource> EntryMap<K> for CacheMap<K, R> {
 
     fn is_replaced(&self, key: &K, serial: u64) -> bool {
         let hash = self.hash(key);
-        let other = |slot: &Slot<K, R>| slot.key == *key && slot.serial != serial;
+        let other = |slot: &Slot<K, R>| slot.key() == key && slot.serial() != serial;
         // A construction counts too: its entry would be the second one for the key.
         self.sharing == Sharing::Shared && self.shard(hash).find(hash, other).is_some()
     }
 }
 
 impl<K: CacheKey, R: Resource> Slot<K, R> {
-    fn is_retired(&self) -> bool {
-        matches!(&self.state, SlotState::Ready(entry) if entry.is_retired())
-    }
-
-    fn snapshot(&self) -> EntrySnapshot<K, R> {
-        let entry = match &self.state {
-            SlotState::Constructing(_) => None,
-            SlotState::Ready(entry) => Some(Arc::clone(entry)),
-        };
-        EntrySnapshot {
-            key: self.key.clone(),
-            serial: self.serial,
-            created: self.created(),
-            entry,
+    #[inline]
+    pub(crate) fn key(&self) -> &K {
+        match self {
+            Self::Constructing(construction) => &construction.key,
+            Self::Ready(entry) => &entry.key,
         }
     }
 
-    fn created(&self) -> SystemTime {
-        match &self.state {
-            SlotState::Constructing(construction) => construction.context.created(),
-            SlotState::Ready(entry) => entry.created,
+    pub(crate) fn serial(&self) -> u64 {
+        match self {
+            Self::Constructing(construction) => construction.serial,
+            Self::Ready(entry) => entry.serial,
+        }
+    }
+
+    pub(crate) fn created(&self) -> SystemTime {
+        match self {
+            Self::Constructing(construction) => construction.context.created(),
+            Self::Ready(entry) => entry.created,
+        }
+    }
+
+    /// Returns the entry, or `None` while it is being constructed.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry<K, R>>> {
+        match self {
+            Self::Constructing(_) => None,
+            Self::Ready(entry) => Some(entry),
+        }
+    }
+
+    fn is_retired(&self) -> bool {
+        matches!(self, Self::Ready(entry) if entry.is_retired())
+    }
+}
+
+impl<K: CacheKey, R: Resource> Clone for Slot<K, R> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Constructing(construction) => Self::Constructing(Arc::clone(construction)),
+            Self::Ready(entry) => Self::Ready(Arc::clone(entry)),
         }
     }
 }
@@ -281,12 +280,11 @@ impl<K: CacheKey, R: Resource> Slot<K, R> {
 impl<K: CacheKey, R: Resource> Drop for CacheMap<K, R> {
     fn drop(&mut self) {
         // No request can follow. Resources in use are disposed of when they are released.
-        let snapshots = (0..SHARDS).flat_map(|shard| self.snapshot(shard));
-        for entry in snapshots.filter_map(|it| it.entry) {
-            if entry.value.is_persistent() {
-                entry.unregister();
-            } else {
-                entry.discard();
+        for slot in (0..SHARDS).flat_map(|shard| self.snapshot(shard)) {
+            match slot {
+                Slot::Constructing(_) => {}
+                Slot::Ready(entry) if entry.value.is_persistent() => entry.unregister(),
+                Slot::Ready(entry) => entry.discard(),
             }
         }
     }

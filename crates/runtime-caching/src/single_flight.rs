@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryInit};
 use crate::error::RequireError;
 use crate::handle::{Handle, LookupOutcome};
 use crate::key::CacheKey;
-use crate::map::{CacheMap, Slot, SlotState};
+use crate::map::{CacheMap, Slot};
 use crate::resource::Resource;
 use crate::sharing::Sharing;
 
@@ -50,7 +50,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     fn acquire_ready(&self, key: &K) -> Option<InUse<Entry<K, R>>> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        let mut slots = shard.iter_hash(hash).filter(|slot| slot.key() == key);
         // In an exclusive cache, a key may have several slots. The search ends at the first that is free.
         slots.find_map(|slot| self.acquire(slot))
     }
@@ -94,7 +94,7 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     fn find(self: &Arc<Self>, key: &K, source: &str) -> MapLookup<K, R> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let slots = || shard.iter_hash(hash).filter(|slot| slot.key == *key);
+        let slots = || shard.iter_hash(hash).filter(|slot| slot.key() == key);
         // A resource that is ready before a construction: another source may have been faster.
         if let Some(guard) = slots().find_map(|slot| self.acquire(slot)) {
             return MapLookup::Hit(self.hit_handle(guard));
@@ -102,21 +102,15 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
         if let Some(waiter) = slots().find_map(|slot| self.join(slot, source)) {
             return MapLookup::Joined(waiter);
         }
-        let construction = Arc::new(Construction::new(source));
+        let construction = Construction::new(key.clone(), self.next_serial(), source);
+        let construction = Arc::new(construction);
         // Joined before it is in the map, or it could be cancelled for lack of waiters.
         let waiter = construction.join(LookupOutcome::Miss);
-        let serial = self.next_serial();
-        let slot = Slot {
-            key: key.clone(),
-            serial,
-            state: SlotState::Constructing(Arc::clone(&construction)),
-        };
+        let slot = Slot::Constructing(Arc::clone(&construction));
         self.insert(&mut shard, hash, slot);
         drop(shard);
         let task = ConstructionTask {
             map: Arc::clone(self),
-            key: key.clone(),
-            serial,
             construction,
             is_complete: false,
         };
@@ -127,8 +121,8 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
     fn join(&self, slot: &Slot<K, R>, source: &str) -> Option<Waiter<K, R>> {
         // Requests with different sources do not share errors: the second one may have other
         // credentials or another mirror.
-        match &slot.state {
-            SlotState::Constructing(construction)
+        match slot {
+            Slot::Constructing(construction)
                 if self.sharing == Sharing::Shared && *construction.source == *source =>
             {
                 Some(construction.join(LookupOutcome::Joined))
@@ -139,10 +133,10 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 
     /// Acquires the entry of a slot, if it is ready and available.
     fn acquire(&self, slot: &Slot<K, R>) -> Option<InUse<Entry<K, R>>> {
-        match (&slot.state, self.sharing) {
-            (SlotState::Constructing(_), _) => None,
-            (SlotState::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
-            (SlotState::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
+        match (slot, self.sharing) {
+            (Slot::Constructing(_), _) => None,
+            (Slot::Ready(entry), Sharing::Shared) => InUse::new(Arc::clone(entry)),
+            (Slot::Ready(entry), Sharing::Exclusive(_)) => InUse::exclusive(Arc::clone(entry)),
         }
     }
 
@@ -157,15 +151,13 @@ impl<K: CacheKey, R: Resource> CacheMap<K, R> {
 /// first.
 pub(crate) struct ConstructionTask<K: CacheKey, R: Resource> {
     map: Arc<CacheMap<K, R>>,
-    key: K,
-    serial: u64,
     construction: Arc<Construction<K, R>>,
     is_complete: bool,
 }
 
 impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     pub(crate) fn key(&self) -> &K {
-        &self.key
+        &self.construction.key
     }
 
     pub(crate) fn context(&self) -> &ConstructionContext {
@@ -208,12 +200,12 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     /// Waiters join under the shard's lock, and are counted here under the same lock. A request that joined
     /// before is therefore counted, and a later one does not find the construction and starts another.
     fn cancel_if_abandoned(&self) -> bool {
-        let hash = self.map.hash(&self.key);
+        let hash = self.map.hash(self.key());
         let mut shard = self.map.shard(hash);
         if self.construction.result.receiver_count() > 0 {
             return false;
         }
-        let slot = CacheMap::take(&mut shard, hash, self.serial);
+        let slot = CacheMap::take(&mut shard, hash, self.construction.serial);
         drop(shard);
         drop(slot);
         true
@@ -224,7 +216,7 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
             Ok(value) => Ok(self.add(value)),
             Err(error) => {
                 // Errors are not cached: the next request constructs again.
-                drop(self.map.remove(&self.key, self.serial));
+                drop(self.map.remove(self.key(), self.construction.serial));
                 Err(error)
             }
         };
@@ -239,10 +231,10 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     /// receive the resource. Later requests do not, and the resource is disposed of when the waiters release it.
     fn add(&self, value: R) -> InUse<Entry<K, R>> {
         let entry = self.map.new_entry(EntryInit {
-            key: self.key.clone(),
+            key: self.key().clone(),
             value,
             created: self.construction.context.created(),
-            serial: self.serial,
+            serial: self.construction.serial,
             resource: DisposableResource::new(),
         });
         // Acquired before it is registered, or the collector could dispose of it at once. Registered before it is
@@ -281,8 +273,8 @@ impl<K: CacheKey, R: Resource> ConstructionTask<K, R> {
     }
 
     fn names(&self) -> (Arc<str>, Arc<str>) {
-        let key = format!("{:?}", self.key);
-        (Arc::clone(&self.map.name), key.into())
+        let key = format!("{:?}", self.key());
+        (Arc::clone(self.map.name()), key.into())
     }
 }
 

@@ -109,7 +109,7 @@ impl<K: FolderKey> FolderCacheBuilder<K> {
                 root: self.root,
                 source,
             })?;
-        let map = Arc::new(CacheMap::new(&name, self.policy.sharing, tracker));
+        let map = CacheMap::new(&name, self.policy.sharing, tracker);
         let policy = Arc::new(self.policy);
         let mut report = sweep.report;
         report.adopted = adopt(&map, &root, &policy, adoptable);

@@ -86,9 +86,9 @@ impl<K: FolderKey> FolderCache<K> {
     pub fn purge(&self, filter: impl Fn(&CachedFolder<'_, K>) -> bool) -> usize {
         self.sync_purge(self.map.purge(|it| {
             filter(&CachedFolder {
-                key: &it.key,
-                created: it.created,
-                path: it.entry.as_ref().map(|entry| entry.value.path()),
+                key: it.key(),
+                created: it.created(),
+                path: it.entry().map(|entry| entry.value.path()),
             })
         }))
     }
@@ -137,7 +137,7 @@ impl<K: FolderKey> FolderCache<K> {
             // unreadable.
             sweep.run(|_| None::<K>)?;
             sweep.report.missing += map.purge(|it| {
-                let entry = it.entry.as_ref();
+                let entry = it.entry();
                 entry.is_some_and(|entry| !entry.value.is_intact())
             });
             Ok(sweep.report)
