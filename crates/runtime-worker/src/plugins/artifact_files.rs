@@ -31,6 +31,10 @@ impl Unavailable {
             message: error_chain(&error),
         }
     }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.reason == ArtifactErrorReason::FileMissing
+    }
 }
 
 /// The reason why an entry has no files.

@@ -245,7 +245,7 @@ impl TaskArtifacts {
                 Ok(files.collect())
             }
             Err(FindError::Failed(error)) => Err(self.failed(&spec.name, error)),
-            Err(FindError::Unavailable(_)) if spec.optional => {
+            Err(FindError::Unavailable(reason)) if spec.optional && reason.is_missing() => {
                 self.log_missing(&spec.name);
                 Ok(Vec::new())
             }

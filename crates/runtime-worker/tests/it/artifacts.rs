@@ -175,3 +175,27 @@ async fn author_of_valid_artifacts_is_not_blamed() {
     let (_, state, _) = run(&bed, payload).await;
     assert_eq!(state, "exception/resource-unavailable");
 }
+
+#[tokio::test]
+async fn only_a_missing_path_is_optional() {
+    let optional =
+        |path| json!({ "name": "public/a", "type": "file", "path": path, "optional": true });
+    for (path, expected, line) in [
+        (
+            "none",
+            "completed",
+            "Optional artifact `public/a` does not exist\n",
+        ),
+        (
+            "folder",
+            "failed",
+            "[taskcluster:error] Artifact `public/a`: ",
+        ),
+    ] {
+        let bed = TestBed::new().await;
+        let payload = json!({ "command": ["mkdir", "folder"], "artifacts": [optional(path)] });
+        let (_, state, log) = run(&bed, payload).await;
+        assert_eq!(state, expected, "{log}");
+        assert!(log.contains(line), "{log}");
+    }
+}
