@@ -29,13 +29,13 @@ pub(super) fn parse(
     body: &[u8],
     now: Timestamp,
 ) -> ServiceError {
-    let (code, mut message) = match serde_json::from_slice(body) {
-        Ok(ErrorBody {
+    let (code, mut message) = match ErrorBody::parse(body) {
+        Some(ErrorBody {
             code: Some(code),
             message: Some(message),
             ..
         }) => (printable(&code), printable(without_trailer(&message))),
-        Ok(ErrorBody {
+        Some(ErrorBody {
             error: Some(error), ..
         }) => (UNKNOWN_CODE.to_owned(), printable(&error)),
         _ => (UNKNOWN_CODE.to_owned(), foreign_message(status, body)),
@@ -57,6 +57,16 @@ struct ErrorBody {
     message: Option<String>,
     /// Instead of the others for a path that no service has.
     error: Option<String>,
+}
+
+impl ErrorBody {
+    fn parse(body: &[u8]) -> Option<Self> {
+        // serde would also read the fields from an array.
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        is_object
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten()
+    }
 }
 
 /// Replaces control characters, which a terminal would interpret, and limits the length.
@@ -204,6 +214,12 @@ mod tests {
                 .contains("Bad Gateway; not an error of a Taskcluster service: <html> <head>")
         );
         assert!(!error.message.contains('\n'));
+    }
+
+    #[test]
+    fn array_is_no_error_of_a_service() {
+        let error = parsed(500, br#"["", "message", null]"#);
+        assert_eq!(error.code, UNKNOWN_CODE);
     }
 
     #[test]
