@@ -59,7 +59,7 @@ impl Default for ClientSettings {
             spool_folder: None,
             proxy: None,
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }

@@ -47,15 +47,23 @@ const COMPRESSED_TYPES: &[&str] = &[
     "image/webp",
 ];
 
-/// Returns whether to compress an artifact for the upload.
-pub(super) fn should_compress(name: &str, content_type: &str, encoding: ContentEncoding) -> bool {
+/// The minimum length that is compressed by default. A shorter artifact fits into one network packet in any case.
+const MIN_BYTES: u64 = 1025;
+
+/// Returns the length from which on to compress an artifact for the upload; `None` for no length.
+pub(super) fn min_compressed_length(
+    name: &str,
+    content_type: &str,
+    encoding: ContentEncoding,
+) -> Option<u64> {
     match encoding {
-        ContentEncoding::Gzip => true,
+        ContentEncoding::Gzip => Some(0),
         ContentEncoding::Auto => {
-            !has_compressed_extension(name) && !is_compressed_type(content_type)
+            let is_compressed = has_compressed_extension(name) || is_compressed_type(content_type);
+            (!is_compressed).then_some(MIN_BYTES)
         }
         // `Identity`, `Gzipped`, and encodings that this version does not know.
-        _ => false,
+        _ => None,
     }
 }
 
@@ -94,17 +102,19 @@ mod tests {
 
     #[test]
     fn extension_decides_unless_encoding_is_set() {
-        let auto = |name| should_compress(name, "application/octet-stream", ContentEncoding::Auto);
+        let min =
+            |name, encoding| min_compressed_length(name, "application/octet-stream", encoding);
+        let auto = |name| min(name, ContentEncoding::Auto).is_some();
         assert!(auto("public/live.log") && auto("public/tar.gz/README") && auto("public/noending"));
         assert!(!auto("public/target.tar.gz") && !auto("public/SHOT.PNG") && !auto("a.zst"));
-        let binary = "application/octet-stream";
-        assert!(should_compress("a.zip", binary, ContentEncoding::Gzip));
-        assert!(!should_compress("a.log", binary, ContentEncoding::Identity));
+        assert_eq!(min("a.zip", ContentEncoding::Gzip), Some(0));
+        assert_eq!(min("a.log", ContentEncoding::Identity), None);
     }
 
     #[test]
     fn content_type_decides_without_extension() {
-        let auto = |kind| should_compress("public/build", kind, ContentEncoding::Auto);
+        let min = |kind, encoding| min_compressed_length("public/build", kind, encoding);
+        let auto = |kind| min(kind, ContentEncoding::Auto).is_some();
         for kind in [
             "text/plain; charset=utf-8",
             "image/svg+xml",
@@ -124,10 +134,6 @@ mod tests {
         ] {
             assert!(!auto(kind), "{kind}");
         }
-        assert!(should_compress(
-            "public/build",
-            "application/zip",
-            ContentEncoding::Gzip
-        ));
+        assert_eq!(min("application/zip", ContentEncoding::Gzip), Some(0));
     }
 }

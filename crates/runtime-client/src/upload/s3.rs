@@ -33,20 +33,24 @@ impl Client {
         // If the source is compressed, also the digests of the original: readers decompress before they compare.
         // Compressed before the declaration: the signed URL would expire while a large file is
         // compressed.
-        let (source, original) =
-            if encoding::should_compress(name, &content.content_type, content.encoding) {
-                let (source, folder) = (content.source.clone(), self.spool_folder());
-                let compress = move || gzip::compress(&Source::open(&source)?, folder.as_deref());
-                let compressed = if is_short(&content.source) {
-                    compress()
-                } else {
-                    run_blocking(compress).await
-                };
-                let compressed = compressed.map_err(|error| named.source_error(error))?;
-                (Arc::new(compressed.copy), Some(compressed.original))
-            } else {
-                (named.open().await?, None)
-            };
+        let min_length =
+            encoding::min_compressed_length(name, &content.content_type, content.encoding);
+        let (source, folder) = (content.source.clone(), self.spool_folder());
+        let open = move || {
+            let source = Source::open(&source)?;
+            if min_length.is_none_or(|min| source.length() < min) {
+                return Ok((source, None));
+            }
+            let compressed = gzip::compress(&source, folder.as_deref())?;
+            Ok((compressed.copy, Some(compressed.original)))
+        };
+        let opened = if is_short(&content.source) {
+            open()
+        } else {
+            run_blocking(open).await
+        };
+        let (source, original) = opened.map_err(|error| named.source_error(error))?;
+        let source = Arc::new(source);
         let original_bytes = match (content.encoding, &original) {
             (ContentEncoding::Gzipped { original_bytes }, _) => original_bytes,
             (_, Some(original)) => original.length,
@@ -114,7 +118,7 @@ impl UploadUrlProvider for S3UrlProvider<'_> {
     }
 }
 
-/// Returns whether compressing a source takes less time than waking a thread for it.
+/// Returns whether opening and compressing a source takes less time than waking a thread for it.
 fn is_short(source: &ArtifactSource) -> bool {
     matches!(source, ArtifactSource::Bytes(bytes) if bytes.len() <= MAX_INLINE_BYTES)
 }

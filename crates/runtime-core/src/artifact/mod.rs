@@ -78,7 +78,7 @@ pub struct ObjectArtifact {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentEncoding {
-    /// gzip, unless the extension or the MIME type indicates compressed data.
+    /// gzip, unless the artifact has at most 1 KiB, or its extension or MIME type indicates compressed data.
     #[default]
     Auto,
     /// Unencoded.

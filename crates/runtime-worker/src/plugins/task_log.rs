@@ -182,7 +182,7 @@ impl TaskLogUpload {
             None => {
                 let file = || ArtifactSource::File(log.path().to_owned());
                 let source = log.in_memory().map_or_else(file, ArtifactSource::Bytes);
-                (ContentEncoding::Gzip, source)
+                (ContentEncoding::Auto, source)
             }
         };
         let log = ArtifactBody::S3(S3Artifact {
