@@ -75,16 +75,9 @@ impl ClaimClock {
     /// Waits until `margin` before the expiry of the claim, or until the deadline of the task.
     pub(super) async fn wait_until_due(&self, margin: Duration) {
         // The queue refuses every reclaim after the deadline, so one at the deadline detects it without delay.
-        let deadline = async {
-            match self.until_deadline {
-                Some(until) => self.granted.wait(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.granted.wait(self.length.saturating_sub(margin)) => {}
-            () = deadline => {}
-        }
+        let deadline = self.until_deadline.unwrap_or(Duration::MAX);
+        let due = self.length.saturating_sub(margin).min(deadline);
+        self.granted.wait(due).await;
     }
 
     /// Waits until `grace` after the expiry of the claim.
