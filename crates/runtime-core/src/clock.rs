@@ -2,9 +2,11 @@
 
 mod mock;
 pub(crate) mod saturating;
+mod steps;
 mod stopwatch;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +17,7 @@ pub use self::saturating::{
     deserialize_optional_timestamp, deserialize_timestamp, instant_after, parse_timestamp, scaled,
     ticks, timestamp_after, timestamp_before,
 };
+use self::steps::ClockSteps;
 pub use self::stopwatch::Stopwatch;
 
 /// A wall clock.
@@ -35,11 +38,21 @@ pub trait Clock: Send + Sync + fmt::Debug {
 }
 
 /// The system clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+///
+/// A task that waits for it notices a step of the clock, or a suspended machine, within 5 s. Clones share the checks
+/// for that.
+#[derive(Clone, Debug, Default)]
+pub struct SystemClock {
+    steps: Arc<ClockSteps>,
+}
 
-/// Maximum length of a single sleep. It bounds the delay until a step of the clock is noticed.
-const MAX_SLEEP: Duration = Duration::from_secs(5);
+impl SystemClock {
+    /// Creates the clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
 
 #[async_trait]
 impl Clock for SystemClock {
@@ -47,16 +60,8 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    /// Sleeps in steps of at most 5 s. A single long sleep uses the monotonic clock, which would miss a
-    /// suspended machine or a changed wall clock.
     async fn sleep_until(&self, deadline: Timestamp) {
-        sleep_in_steps(deadline, Timestamp::now).await;
-    }
-}
-
-async fn sleep_in_steps(deadline: Timestamp, now: impl Fn() -> Timestamp) {
-    while let Some(remaining) = duration_until(now(), deadline) {
-        tokio::time::sleep(remaining.min(MAX_SLEEP)).await;
+        self.steps.sleep_until(deadline, Timestamp::now).await;
     }
 }
 
@@ -66,31 +71,4 @@ pub fn duration_until(now: Timestamp, then: Timestamp) -> Option<Duration> {
     Duration::try_from(then.duration_since(now))
         .ok()
         .filter(|remaining| !remaining.is_zero())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::Instant;
-
-    #[tokio::test(start_paused = true)]
-    async fn clock_step_is_noticed_within_one_sleep() {
-        let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let hour = Duration::from_secs(3600);
-        // One second after the start, the clock is set forward by an hour.
-        let now = || match began.elapsed() {
-            passed if passed < Duration::from_secs(1) => start + passed,
-            passed => start + passed + hour,
-        };
-        sleep_in_steps(start + hour, now).await;
-        assert_eq!(began.elapsed(), MAX_SLEEP);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn sleep_ends_at_the_deadline() {
-        let (began, start) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let wanted = Duration::from_secs(12);
-        sleep_in_steps(start + wanted, || start + began.elapsed()).await;
-        assert_eq!(began.elapsed(), wanted);
-    }
 }

@@ -59,7 +59,7 @@ impl Environment {
             web_hooks: Arc::new(NoWebHookServer),
             monitor: Monitor::null(),
             stop: Arc::new(LifeCycleTracker::new()),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }

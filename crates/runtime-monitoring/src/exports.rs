@@ -59,7 +59,7 @@ impl TelemetryExporters {
         let mut queues = Vec::new();
         if let Some(sentry) = &config.sentry {
             let dsn_source = Arc::new(client.clone());
-            let queue = report_to_sentry(sentry, Some(dsn_source), Arc::new(SystemClock));
+            let queue = report_to_sentry(sentry, Some(dsn_source), Arc::new(SystemClock::new()));
             queues.push(queue.map_err(|source| ExportError {
                 key: "sentry",
                 source,

@@ -52,7 +52,7 @@ async fn no_sink_reveals_a_secret() {
         dsn: Some(Secret::new(dsn)),
         ..SentryConfig::default()
     };
-    let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("valid");
+    let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock::new())).expect("valid");
     monitoring.reporters.add(sentry.reporter());
     let overview = TaskOverview::new(&monitoring.metrics);
     let page = StatusPage::new("worker", &monitoring).tasks(overview.clone());

@@ -53,7 +53,7 @@ async fn incident_id_is_the_same_everywhere() {
         ))),
         ..SentryConfig::default()
     };
-    let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock)).expect("a DSN");
+    let sentry = report_to_sentry(&sentry, None, Arc::new(SystemClock::new())).expect("a DSN");
     let manager = report_to_worker_manager(client, worker(), 10);
     let monitoring = from_config(&MonitoringConfig::default());
     monitoring.reporters.add(sentry.reporter());

@@ -76,7 +76,7 @@ impl PublicServer {
             reload_interval: Duration::from_secs(60),
             dns: None,
             options: ServerOptions::default(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }

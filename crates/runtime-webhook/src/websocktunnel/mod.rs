@@ -65,7 +65,7 @@ impl Websocktunnel {
             client_id: client_id.into(),
             tokens,
             session: SessionConfig::default(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
             options: TunnelOptions::default(),
         }
     }

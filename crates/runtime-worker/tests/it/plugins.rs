@@ -48,7 +48,7 @@ impl PluginTest {
                 worker_group: "group".to_owned(),
                 worker_id: "worker".to_owned(),
             }),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
         };
         Self {
             environment,

@@ -24,8 +24,8 @@ async fn claims_are_lost_after_a_suspend() {
     // The claim expires, but not the task's deadline.
     let task_id = bed.create_with(json!({
         "payload": sh(&script),
-        "deadline": (SystemClock.now() + 24 * HOUR).to_string(),
-        "expires": (SystemClock.now() + 48 * HOUR).to_string(),
+        "deadline": (SystemClock::new().now() + 24 * HOUR).to_string(),
+        "expires": (SystemClock::new().now() + 48 * HOUR).to_string(),
     }));
     let running = bed.start(bed.worker());
     bed.wait_for_file(&started).await;
@@ -47,11 +47,11 @@ struct ClockAhead(Duration);
 #[async_trait]
 impl Clock for ClockAhead {
     fn now(&self) -> Timestamp {
-        SystemClock.now() + self.0
+        SystemClock::new().now() + self.0
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
-        SystemClock.sleep_until(deadline - self.0).await;
+        SystemClock::new().sleep_until(deadline - self.0).await;
     }
 }
 
@@ -140,11 +140,11 @@ async fn wrong_clock_does_not_hide_the_deadline() {
         .enumerate()
         .map(|(case, steps)| async move {
             let bed = TestBed::new().await;
-            let deadline = SystemClock.now() + Duration::from_secs(4);
+            let deadline = SystemClock::new().now() + Duration::from_secs(4);
             let task = json!({ "payload": script(&bed, 600), "deadline": deadline.to_string() });
             let (running, _) = start_with_steps(&bed, task, steps).await;
             bed.wait_for_reports(1).await;
-            assert!(SystemClock.now() >= deadline, "case {case}");
+            assert!(SystemClock::new().now() >= deadline, "case {case}");
             running.stop().await;
             assert_eq!(
                 bed.resolutions(),

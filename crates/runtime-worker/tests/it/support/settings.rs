@@ -54,7 +54,7 @@ pub(super) struct WorkerParts {
 impl Default for WorkerParts {
     fn default() -> Self {
         Self {
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
             engine: Arc::new(process_engine()),
             client: client_settings(),
             hooks: CountingHooks::default(),
