@@ -16,15 +16,15 @@ use runtime_client::TaskclusterDeployment;
 use runtime_core::clock::SystemClock;
 use runtime_core::webhook::NoWebHookServer;
 use runtime_core::{
-    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, Stoppable as _,
-    TaskContext, TemporaryStorage, WorkerIdentity,
+    Credentials, CredentialsWatch, Environment, LifeCycleTracker, Monitor, TaskContext,
+    TemporaryStorage, WorkerIdentity,
 };
 use runtime_gc::{GarbageCollector, GcConfig, HostStats};
 use runtime_mocks::taskcluster::Taskcluster;
 use runtime_process::{ProcessEngine, TaskIsolation};
 use runtime_webhook::{LiveLog, LocalhostServer};
-use runtime_worker::Worker;
 use runtime_worker::plugins::{self, Artifacts, ExitStatus, MaxRunTime, TaskLog};
+use runtime_worker::{Worker, WorkerBuilder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -145,6 +145,7 @@ async fn after_long_log_ms(parts: u32) -> f64 {
     let (root_url, credentials) = (taskcluster.root_url(), taskcluster.credentials());
     let none = TaskIsolation::None;
     let worker = worker(root_url, credentials, folder.path(), Some(&hooks), 1, none);
+    let worker = worker.max_tasks(Some(1)).build().expect("a valid worker");
     let stop = LifeCycleTracker::new();
     let resolved = async {
         let status = taskcluster.wait_until_resolved(&id).await;
@@ -153,7 +154,6 @@ async fn after_long_log_ms(parts: u32) -> f64 {
             status.expect("an existing task").reason_resolved(),
             Some("completed")
         );
-        stop.stop_gracefully();
         now.expect("after 1970").as_nanos() as f64
     };
     let (now, ()) = tokio::join!(resolved, async { worker.run_until(&stop).await });
@@ -177,11 +177,13 @@ async fn run_tasks(tasks: u32, capacity: usize, isolation: TaskIsolation) -> f64
     let (root, credentials) = (taskcluster.root_url(), taskcluster.credentials());
     let path = folder.path();
     let worker = worker(root, credentials, path, Some(&hooks), capacity, isolation);
+    // Its end waits for no further claim.
+    let worker = worker.max_tasks(Some(tasks.into()));
+    let worker = worker.build().expect("a valid worker");
     let stop = LifeCycleTracker::new();
     let start = Instant::now();
     let resolved = async {
         wait_for_tasks(&taskcluster, &ids).await;
-        stop.stop_gracefully();
         start.elapsed().as_secs_f64()
     };
     let work = async {
@@ -200,7 +202,7 @@ fn worker(
     hooks: Option<&Arc<LocalhostServer>>,
     capacity: usize,
     isolation: TaskIsolation,
-) -> Worker {
+) -> WorkerBuilder {
     let collector = GarbageCollector::new(GcConfig::default(), HostStats::new(folder));
     let environment = Environment {
         resource_tracker: collector.tracker(),
@@ -217,7 +219,7 @@ fn worker(
             worker_group: "bench".to_owned(),
             worker_id: format!("worker-{}", std::process::id()),
         }),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::new()),
     };
     let mut log = TaskLog::new();
     if hooks.is_some() {
@@ -240,8 +242,6 @@ fn worker(
     .plugin(MaxRunTime::default())
     .plugin(ExitStatus)
     .plugin(Artifacts::default())
-    .build()
-    .expect("a valid worker")
 }
 
 /// Returns the CPU time in milliseconds that a worker process needs for a task, without the queue and the task's process.
@@ -393,6 +393,7 @@ fn worker_process(role: &str) -> ! {
             capacity,
             TaskIsolation::None,
         );
+        let worker = worker.build().expect("a valid worker");
         worker.run_until(&LifeCycleTracker::new()).await;
     });
     unreachable!("the worker is killed")
