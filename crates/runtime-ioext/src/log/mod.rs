@@ -57,6 +57,7 @@ mod backing;
 mod buffer_limits;
 mod disk_read;
 mod error;
+mod length_waiters;
 mod limit;
 mod lines;
 mod memory;
@@ -90,6 +91,7 @@ use self::buffer_limits::BufferLimits;
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
 };
+use self::length_waiters::LengthWaiter;
 pub use self::limit::{Dropped, OutputLimit, OutputLimitWriter};
 pub use self::lines::LineWriter;
 pub use self::reader::LogReader;
@@ -318,6 +320,18 @@ impl FollowedLog {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.shared().lock().tail.end()
+    }
+
+    /// Waits until the log has at least `len` bytes. Returns `false` if it ended before.
+    ///
+    /// Unlike a reader, the task is not woken by writes before that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only waits.
+    pub async fn wait_for_len(&self, len: u64) -> bool {
+        let mut waiter = LengthWaiter::new(Arc::clone(self.shared()));
+        std::future::poll_fn(|cx| waiter.poll(len, cx)).await
     }
 
     /// Returns whether nothing was written.

@@ -43,6 +43,27 @@ fn write_in_thread(log: &FollowedLog, bytes: &'static [u8]) -> thread::JoinHandl
     thread::spawn(move || writer.write_all(bytes).is_ok())
 }
 
+/// A task that waits for a length is woken by the write that reaches it, also if another one has woken it before, and by
+/// the end. Catches: registering the waker after releasing the lock of the check, and a minimum that ignores a later
+/// waiter.
+#[test]
+fn length_or_end_wakes_its_waiter() {
+    loom::model(|| {
+        let log = Disk::new(9, 9).log(LAZY);
+        let writer = thread::spawn({
+            let log = log.clone();
+            move || {
+                log.writer().write_all(b"a").unwrap();
+                log.writer().write_all(b"b").unwrap();
+                log.close().unwrap();
+            }
+        });
+        assert!(block_on(log.wait_for_len(2)));
+        assert!(!block_on(log.wait_for_len(3)));
+        writer.join().unwrap();
+    });
+}
+
 /// A follower is woken by every write and by the end. Catches: registering the waker after releasing the
 /// lock of the check, which loom reports as a deadlock.
 #[test]

@@ -133,10 +133,13 @@ impl SharedLog {
     /// Wakes readers, and starts a flush once enough bytes are pending.
     fn appended(self: &Arc<Self>, mut state: Guard<'_, State>) {
         let readers = state.readers.take();
+        let len = state.tail.end();
+        let length_waiters = state.length_waiters.take_reached(len);
         let flush = state.needs_flush() && state.queue_flush();
         drop(state);
         // Outside the lock: see the type.
         readers.wake();
+        length_waiters.wake();
         if flush {
             QueuedFlush::new(Arc::clone(self)).start();
         }
@@ -273,10 +276,12 @@ impl SharedLog {
         // All bytes are in memory or in the file, or the file has failed. A failure has set its own end, which stays.
         state.end.get_or_insert(end);
         let (readers, writers) = (state.readers.take(), state.writers.take());
+        let length_waiters = state.length_waiters.take();
         drop(state);
         self.progress.notify_all();
         readers.wake();
         writers.wake();
+        length_waiters.wake();
     }
 
     /// Returns whether the log has no file and is too short for one.
@@ -338,11 +343,11 @@ impl SharedLog {
         }
         let writers = state.writers.take();
         // A flush wakes no reader: it could read the bytes before. A failure ends readers.
-        let readers = failed.then(|| state.readers.take());
+        let readers = failed.then(|| [state.readers.take(), state.length_waiters.take()]);
         drop(state);
         self.progress.notify_all();
         writers.wake();
-        readers.into_iter().for_each(Woken::wake);
+        readers.into_iter().flatten().for_each(Woken::wake);
         self.lock()
     }
 

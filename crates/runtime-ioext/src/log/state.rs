@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::buffer_limits::BufferLimits;
+use super::length_waiters::LengthWaiters;
 use super::wakers::Wakers;
 use crate::segments::Segments;
 
@@ -15,6 +16,7 @@ pub(super) struct State {
     buffer_limits: BufferLimits,
     pub(super) end: Option<End>,
     pub(super) readers: Wakers,
+    pub(super) length_waiters: LengthWaiters,
     pub(super) writers: Wakers,
     /// A thread writes to the file without holding the lock. At most one thread does so at a time, so that
     /// bytes reach the file in order.
@@ -51,6 +53,7 @@ impl State {
             buffer_limits,
             end: None,
             readers: Wakers::default(),
+            length_waiters: LengthWaiters::default(),
             writers: Wakers::default(),
             flushing: false,
             flush_queued: false,

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -295,4 +295,26 @@ fn futures_block_on<F: Future>(future: F) -> F::Output {
             std::task::Poll::Pending => std::thread::park(),
         }
     }
+}
+
+#[test]
+fn length_is_awaited_without_other_wake_ups() {
+    let log = Disk::new(10_000, 10_000).log(SMALL);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&waker);
+    let mut reached = std::pin::pin!(log.wait_for_len(10));
+    assert!(reached.as_mut().poll(&mut context).is_pending());
+    for _ in 0..9 {
+        log.writer().write_all(b"a").unwrap();
+    }
+    assert_eq!(wakes.count(), 0);
+    log.writer().write_all(b"bc").unwrap();
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(reached.as_mut().poll(&mut context), Poll::Ready(true));
+    let mut longer = std::pin::pin!(log.wait_for_len(12));
+    assert!(longer.as_mut().poll(&mut context).is_pending());
+    log.close().unwrap();
+    assert_eq!(wakes.count(), 2);
+    assert_eq!(longer.as_mut().poll(&mut context), Poll::Ready(false));
 }

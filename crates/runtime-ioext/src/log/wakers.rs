@@ -48,7 +48,7 @@ impl Wakers {
 }
 
 /// Removed wakers, to be called after unlocking.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use = "removed wakers must be woken"]
 pub(super) struct Woken(BTreeMap<WakerKey, Waker>);
 

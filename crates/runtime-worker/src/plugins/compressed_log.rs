@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -10,16 +9,10 @@ use runtime_core::log::FollowedLog;
 use runtime_core::{Monitor, TemporaryFile, TemporaryStorage};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
 
-/// The minimum length of a log for a copy. For a shorter log, the compression during the upload takes less time than
-/// waking a tokio task for the copy.
+/// The minimum length of a log for a copy, and of each further part. For a shorter log, the compression during the upload
+/// takes less time than waking a tokio task for the copy.
 const MIN_BYTES: u64 = 1 << 20;
-
-/// The delay before the copy continues when it has reached the end of the log. It doubles while the log does not grow,
-/// up to the maximum, so that hundreds of tasks without output cost little.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(16);
 
 /// The number of bytes after which a copy can be cancelled.
 const STEP_BYTES: usize = 8 << 20;
@@ -78,18 +71,19 @@ async fn follow(
     mut log_ended: oneshot::Receiver<()>,
 ) -> io::Result<Option<TemporaryFile>> {
     let mut started: Option<GzipCopy> = None;
-    let (mut interval, mut last_len) = (CHECK_INTERVAL, 0);
+    let mut next_len = MIN_BYTES;
     loop {
-        let has_ended = timeout(interval, &mut log_ended).await.is_ok();
-        let len = log.len();
-        if len > last_len {
-            (interval, last_len) = (CHECK_INTERVAL, len);
-        } else {
-            interval = (2 * interval).min(MAX_CHECK_INTERVAL);
-            if !has_ended {
-                continue;
+        let grown = async {
+            if !log.wait_for_len(next_len).await {
+                std::future::pending::<()>().await;
             }
-        }
+        };
+        let has_ended = tokio::select! {
+            _ = &mut log_ended => true,
+            () = grown => false,
+        };
+        let len = log.len();
+        next_len = len + MIN_BYTES;
         // A long log without a file has failed, or gets it any moment.
         if started.is_none() && len >= MIN_BYTES && log.has_file() {
             let (log, storage) = (log.clone(), storage.clone());
@@ -175,10 +169,13 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use flate2::read::GzDecoder;
 
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     struct Bed {
         _root: tempfile::TempDir,
@@ -236,12 +233,12 @@ mod tests {
         for number in 0..20 {
             // Random, so that the compressed bytes do not stay in the buffer of the encoder.
             bed.write(&format!("{number}:{}\n", fastrand::u128(..)));
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            tokio::time::sleep(SECOND).await;
         }
         let limit = std::time::Instant::now() + Duration::from_secs(60);
         while bed.copied_bytes() == 0 {
             assert!(std::time::Instant::now() < limit, "nothing is copied");
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            tokio::time::sleep(SECOND).await;
         }
         bed.write("last\n");
         bed.log.close().expect("the disk has space");
@@ -255,7 +252,7 @@ mod tests {
         let mut bed = Bed::new();
         let written = bed.log.writer().write_all(b"short\n");
         written.expect("the log is open");
-        tokio::time::sleep(10 * CHECK_INTERVAL).await;
+        tokio::time::sleep(SECOND).await;
         bed.log.close().expect("the disk has space");
         assert_eq!(bed.finish().await, None);
     }
