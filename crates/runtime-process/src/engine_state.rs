@@ -13,7 +13,6 @@ use {
     crate::marks::OwningWorker,
     crate::orphan_reaper::OrphanReaper,
     crate::orphans::OrphanScanner,
-    crate::pid_observer::PidObserver,
     crate::usage::UsageSampler,
     runtime_core::{Monitor, error_chain},
 };
@@ -37,8 +36,6 @@ pub(crate) struct EngineState {
     pub(crate) abandoned: Arc<AbandonedChildren>,
     #[cfg(unix)]
     pub(crate) orphans: Arc<OrphanScanner>,
-    #[cfg(unix)]
-    pub(crate) pids: PidObserver,
     #[cfg(unix)]
     pub(crate) sampler: UsageSampler,
     #[cfg(target_os = "linux")]
@@ -99,7 +96,6 @@ impl EngineState {
             threads: BlockingGate::default(),
             abandoned: Arc::default(),
             orphans,
-            pids: PidObserver::default(),
             sampler: UsageSampler::default(),
             _reaper: reaper,
             cgroups: Arc::new(cgroups),

@@ -185,11 +185,6 @@ impl CommandMark {
         COMMANDS.lock().numbers.get(&pid).copied()
     }
 
-    /// Returns whether a command runs.
-    pub(crate) fn any_running() -> bool {
-        !COMMANDS.lock().leaders.is_empty()
-    }
-
     /// Returns whether commands of a worker run, or have ended without a search for their remaining processes.
     pub(crate) fn any_left(owner: &OwningWorker) -> bool {
         let commands = COMMANDS.lock();

@@ -46,7 +46,7 @@ pub(crate) fn observe() -> Option<LastPid> {
 }
 
 /// Returns the maximum time between two observations in which the kernel cannot assign all pids.
-pub(crate) fn max_gap() -> Option<Duration> {
+fn max_gap() -> Option<Duration> {
     static MAX_GAP: OnceLock<Option<Duration>> = OnceLock::new();
     *MAX_GAP.get_or_init(|| proc::max_pid().map(|pids| MIN_ASSIGN_TIME * pids))
 }

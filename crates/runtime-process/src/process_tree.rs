@@ -67,7 +67,6 @@ impl ProcessTree {
         let cgroup = cgroup.map_err(StartError::prepare)?;
         let join_files = cgroup.join_files().map_err(StartError::prepare)?;
         let mark = CommandMark::new(engine.orphans.owner(), &task_folder);
-        engine.pids.start();
         command.env(TASK_VARIABLE, &mark.variable);
         let number = mark.number;
         let prepare = move || {
