@@ -57,7 +57,7 @@ mod backing;
 mod buffer_limits;
 mod disk_read;
 mod error;
-mod length_waiters;
+mod length_waiter;
 mod limit;
 mod lines;
 mod memory;
@@ -91,7 +91,7 @@ use self::buffer_limits::BufferLimits;
 pub use self::error::{
     CloseLogError, CreateLogError, ExtractLogError, ReadLogError, WriteLogError,
 };
-use self::length_waiters::LengthWaiter;
+use self::length_waiter::LengthWaiter;
 pub use self::limit::{Dropped, OutputLimit, OutputLimitWriter};
 pub use self::lines::LineWriter;
 pub use self::reader::LogReader;

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::buffer_limits::BufferLimits;
-use super::length_waiters::LengthWaiters;
-use super::wakers::Wakers;
+use super::wakers::{LengthWaiters, Wakers};
 use crate::segments::Segments;
 
 /// The pending bytes, the waiting tasks and the roles taken by threads.

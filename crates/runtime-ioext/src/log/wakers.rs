@@ -47,6 +47,56 @@ impl Wakers {
     }
 }
 
+/// The wakers of tasks that wait until a log has reached a length. Unlike readers, they are not woken by each write.
+#[derive(Debug)]
+pub(super) struct LengthWaiters {
+    wakers: Wakers,
+    /// The lowest length since the last wake-up; the maximum without a waiter.
+    nearest: u64,
+}
+
+impl Default for LengthWaiters {
+    fn default() -> Self {
+        Self {
+            wakers: Wakers::default(),
+            nearest: u64::MAX,
+        }
+    }
+}
+
+impl LengthWaiters {
+    /// Removes all wakers if the log, which now has `len` bytes, has reached the nearest length. Those that wait for more
+    /// register again.
+    pub(super) fn take_reached(&mut self, len: u64) -> Woken {
+        if len < self.nearest {
+            return Woken::default();
+        }
+        self.take()
+    }
+
+    #[must_use = "drop it outside the lock"]
+    pub(super) fn remove(&mut self, key: WakerKey) -> Option<Waker> {
+        self.wakers.remove(key)
+    }
+
+    /// Removes all wakers.
+    pub(super) fn take(&mut self) -> Woken {
+        self.nearest = u64::MAX;
+        self.wakers.take()
+    }
+
+    #[must_use = "drop it outside the lock"]
+    pub(super) fn register(
+        &mut self,
+        key: &mut Option<WakerKey>,
+        len: u64,
+        cx: &Context<'_>,
+    ) -> Option<Waker> {
+        self.nearest = self.nearest.min(len);
+        self.wakers.register(key, cx)
+    }
+}
+
 /// Removed wakers, to be called after unlocking.
 #[derive(Debug, Default)]
 #[must_use = "removed wakers must be woken"]
