@@ -79,11 +79,16 @@ fn table(results: &str) -> Result<String> {
     for line in results.lines() {
         let row: Row =
             serde_json::from_str(line).with_context(|| format!("not a result: {line}"))?;
-        let [case, ours, peer, ratio] = cells(&row);
+        let [case, ours, peer, ratio] = cells(&row).map(|cell| escaped(&cell));
         let bar = bar(&row);
         writeln!(text, "| {case} | {ours} | {peer} | {ratio} | {bar} |")?;
     }
     Ok(text)
+}
+
+/// Returns a text that Markdown shows as it is in a table.
+fn escaped(text: &str) -> String {
+    text.replace('|', r"\|").replace('<', r"\<")
 }
 
 /// Returns the cells before the bar.
