@@ -14,7 +14,7 @@ async fn s3_artifacts_round_trip() {
         .collect();
     let path = folder.path().join("large.zip");
     std::fs::write(&path, &large).expect("writes");
-    let small = Bytes::from("a line\n".repeat(100));
+    let (short, long) = (Bytes::from(vec![b'a'; 1024]), Bytes::from(vec![b'a'; 1025]));
     let file = S3Artifact {
         content_type: "application/zip".to_owned(),
         encoding: ContentEncoding::Auto,
@@ -23,10 +23,12 @@ async fn s3_artifacts_round_trip() {
     };
     task.upload("public/large.zip", ArtifactBody::S3(file))
         .await;
-    task.upload("public/small.log", s3(&small)).await;
+    task.upload("public/short.log", s3(&short)).await;
+    task.upload("public/long.log", s3(&long)).await;
     for (name, bytes, encoding) in [
         ("public/large.zip", &large, None),
-        ("public/small.log", &small, Some("gzip")),
+        ("public/short.log", &short, None),
+        ("public/long.log", &long, Some("gzip")),
     ] {
         let stored = world
             .taskcluster
