@@ -60,7 +60,9 @@ impl ClockSteps {
             return steps;
         }
         let (sender, steps) = watch::channel(());
-        tokio::spawn(check(Arc::clone(self), sender, now.clone()));
+        // Read here: the checking task may start only after a step.
+        let start = (now(), Instant::now());
+        tokio::spawn(check(Arc::clone(self), sender, start, now.clone()));
         notified.insert(steps).clone()
     }
 
@@ -76,8 +78,13 @@ impl ClockSteps {
     }
 }
 
-async fn check(steps: Arc<ClockSteps>, sender: watch::Sender<()>, now: impl Fn() -> Timestamp) {
-    let mut before = (now(), Instant::now());
+/// Checks until no task sleeps. `before` has both times, read before the first sleep.
+async fn check(
+    steps: Arc<ClockSteps>,
+    sender: watch::Sender<()>,
+    mut before: (Timestamp, Instant),
+    now: impl Fn() -> Timestamp,
+) {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
         if steps.stop_if_idle(&sender) {
@@ -85,7 +92,8 @@ async fn check(steps: Arc<ClockSteps>, sender: watch::Sender<()>, now: impl Fn()
         }
         let (wall, monotonic) = (now(), Instant::now());
         let passed = SignedDuration::try_from(monotonic.duration_since(before.1));
-        let step = wall.duration_since(before.0) - passed.unwrap_or(SignedDuration::MAX);
+        let passed = passed.unwrap_or(SignedDuration::MAX);
+        let step = wall.duration_since(before.0).saturating_sub(passed);
         // Compared with the last step and not with the last check, so that slow corrections add up.
         if step.unsigned_abs() >= MIN_STEP {
             before = (wall, monotonic);
@@ -96,6 +104,10 @@ async fn check(steps: Arc<ClockSteps>, sender: watch::Sender<()>, now: impl Fn()
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -127,6 +139,30 @@ mod tests {
         };
         steps.sleep_until(start() + HOUR, now).await;
         other.await.expect("no panic");
+        assert_eq!(began.elapsed(), CHECK_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn step_before_the_first_check_is_noticed() {
+        let (began, steps) = (Instant::now(), Arc::new(ClockSteps::default()));
+        let is_set = Arc::new(AtomicBool::new(false));
+        let now = {
+            let is_set = Arc::clone(&is_set);
+            move || {
+                let step = if is_set.load(Ordering::Relaxed) {
+                    HOUR
+                } else {
+                    Duration::ZERO
+                };
+                start() + began.elapsed() + step
+            }
+        };
+        let mut sleep = std::pin::pin!(steps.sleep_until(start() + HOUR, now));
+        // The checking task has not run when the clock is set.
+        let is_pending = poll_fn(|cx| Poll::Ready(sleep.as_mut().poll(cx).is_pending()));
+        assert!(is_pending.await);
+        is_set.store(true, Ordering::Relaxed);
+        sleep.await;
         assert_eq!(began.elapsed(), CHECK_INTERVAL);
     }
 
