@@ -48,7 +48,7 @@ const COMPRESSED_TYPES: &[&str] = &[
 ];
 
 /// The minimum length that is compressed by default. A shorter artifact fits into one network packet in any case.
-const MIN_BYTES: u64 = 1025;
+const MIN_BYTES: u64 = 1024 + 1;
 
 /// Returns the length from which on to compress an artifact for the upload; `None` for no length.
 pub(super) fn min_compressed_length(

@@ -326,6 +326,20 @@ impl FollowedLog {
     ///
     /// Unlike a reader, the task is not woken by writes before that.
     ///
+    /// ```
+    /// # use runtime_ioext::FollowedLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = FollowedLog::create(folder.path().join("task.log"))?;
+    /// log.writer().write_all(b"a line\n")?;
+    /// assert!(log.wait_for_len(7).await);
+    /// log.close()?;
+    /// assert!(!log.wait_for_len(8).await);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// Safe: it only waits.

@@ -318,3 +318,16 @@ fn length_is_awaited_without_other_wake_ups() {
     assert_eq!(wakes.count(), 2);
     assert_eq!(longer.as_mut().poll(&mut context), Poll::Ready(false));
 }
+
+#[test]
+fn failed_log_ends_the_wait_for_a_length() {
+    let log = Disk::new(100, 7).log(SMALL);
+    let waiting = std::thread::spawn({
+        let log = log.clone();
+        move || futures_block_on(log.wait_for_len(1_000_000))
+    });
+    let writer = log.writer();
+    let failed = (0..1_000).any(|_| writer.write_all(&[b'a'; 30]).is_err());
+    assert!(failed, "the disk is full");
+    assert!(!waiting.join().unwrap());
+}

@@ -73,14 +73,10 @@ async fn follow(
     let mut started: Option<GzipCopy> = None;
     let mut next_len = MIN_BYTES;
     loop {
-        let grown = async {
-            if !log.wait_for_len(next_len).await {
-                std::future::pending::<()>().await;
-            }
-        };
         let has_ended = tokio::select! {
             _ = &mut log_ended => true,
-            () = grown => false,
+            // Otherwise the log has ended, and the branch above follows.
+            true = log.wait_for_len(next_len) => false,
         };
         let len = log.len();
         next_len = len + MIN_BYTES;
