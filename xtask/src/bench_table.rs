@@ -158,6 +158,13 @@ mod tests {
     }
 
     #[test]
+    fn characters_of_markdown_are_escaped() {
+        let json = r#"{"bench": "b", "case": "a | b", "unit": "ns", "ours": 1.0, "peer": 2.0, "peer_name": "Vec<u8>", "ratio": 0.5}"#;
+        let expected = r"| a \| b | 1.00 ns | 2.00 ns, Vec\<u8> | 0.50 | – |";
+        assert_eq!(row(json), expected);
+    }
+
+    #[test]
     fn missed_bar_is_marked() {
         let json = r#"{"bench": "b", "case": "hit", "unit": "ns", "ours": 52.0, "peer": 25.0, "peer_name": "`get`", "ratio": 2.08, "bar": "<= 2", "met": false}"#;
         let expected = "| hit | 52.00 ns | 25.00 ns, `get` | 2.08 | ≤ 2 (missed) |";

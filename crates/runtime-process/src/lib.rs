@@ -117,7 +117,6 @@ mod payload;
 #[cfg(unix)]
 mod pid_cycle;
 #[cfg(unix)]
-#[cfg(unix)]
 mod proc;
 #[cfg_attr(not(unix), path = "process_tree_portable.rs")]
 mod process_tree;
