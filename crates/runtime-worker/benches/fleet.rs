@@ -9,13 +9,13 @@
 #[cfg_attr(test, expect(unused_imports, reason = "there is no test harness"))]
 mod delays;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant as RealInstant};
 
-use bench_harness::{AtMost, Bench};
+use bench_harness::{AtMost, Bench, Plot};
 use futures_util::future::join_all;
 use runtime_core::clock::scaled;
 use runtime_mocks::taskcluster::Taskcluster;
@@ -56,6 +56,23 @@ fn main() -> ExitCode {
                 .bar(AtMost(25.0))
                 .ours(|| worst_second(workers, seconds, delays::spread));
         }
+        let calls = OnceCell::new();
+        let plot = Plot {
+            name: "outage",
+            title: "Calls of a fleet after an outage of 60 s",
+            by: "seconds after the outage",
+        };
+        bench
+            .growth(plot, "calls in a second", "% of workers")
+            .rounds(1)
+            .run(
+                &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+                |_| (),
+                |(), second| {
+                    let calls = calls.get_or_init(|| calls_after(workers, 60, delays::spread));
+                    calls[second as usize - 1]
+                },
+            );
         bench
             .case("tasks of a worker, most minus least", "tasks")
             .rounds(1)
@@ -138,6 +155,16 @@ impl Fleet {
 
 /// Returns the most calls in one second after an outage, in percent of the workers.
 fn worst_second(workers: usize, outage_seconds: u64, randomize: fn(Duration) -> Duration) -> f64 {
+    let calls = calls_after(workers, outage_seconds, randomize);
+    calls.into_iter().fold(0.0, f64::max)
+}
+
+/// Returns the calls in each second after an outage, in percent of the workers.
+fn calls_after(
+    workers: usize,
+    outage_seconds: u64,
+    randomize: fn(Duration) -> Duration,
+) -> Vec<f64> {
     simulate(async {
         let fleet = Fleet::start(randomize).await;
         let all = (0..workers).map(|id| {
@@ -154,8 +181,10 @@ fn worst_second(workers: usize, outage_seconds: u64, randomize: fn(Duration) -> 
         fleet.is_up.send_replace(true);
         sleep(NORMAL).await;
         let calls = fleet.calls.take();
-        let worst = calls.range(end..).map(|(_, calls)| *calls).max();
-        worst.unwrap_or_default() as f64 / workers as f64 * 100.0
+        let percent = |calls: u64| calls as f64 / workers as f64 * 100.0;
+        let calls_in = |second| calls.get(&second).copied().unwrap_or_default();
+        let seconds = end..end + NORMAL.as_secs();
+        seconds.map(calls_in).map(percent).collect()
     })
 }
 
